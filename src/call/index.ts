@@ -1,0 +1,5 @@
+/**
+ * A call as plain data and what one does with it: legs, ringing, answer, hold, end. `step` says what follows from an event;
+ * committing and carrying out is the switch's business. Nothing here knows of sockets, processes or engines.
+ */
+export type * from './types.ts';

@@ -1,0 +1,102 @@
+import type { CallId, LegId, Random, StreamId, UserId } from '../base/index.ts';
+import type { Binding, Device, DirectorySnapshot, User } from '../directory/index.ts';
+import type { Flow, LadderEntry } from '../link/index.ts';
+import type { MediaEvent, StreamOpened, StreamReport, StreamSpec } from '../media/index.ts';
+import type { SipMessage } from '../sip/index.ts';
+
+/**
+ * The seam between `call` and the switch that drives it. `step` is a pure function: the switch commits the new call together with
+ * the commands in one record, and only then carries the commands out. An adopter carries the last commands out again, so each must
+ * be harmless the second time.
+ */
+export type CallEvent =
+  | { readonly type: 'message'; readonly message: SipMessage; readonly flow: Flow }
+  | { readonly type: 'bindings'; readonly user: UserId; readonly bindings: readonly Binding[] }
+  | { readonly type: 'media-opened'; readonly opened: StreamOpened }
+  | { readonly type: 'media-failed'; readonly stream: StreamId; readonly code: string }
+  | { readonly type: 'media-closed'; readonly reports: readonly StreamReport[] }
+  | { readonly type: 'media-event'; readonly event: MediaEvent }
+  /** A deadline of the call has passed (`Step.wakeAtMs`). Waking early or late is harmless. */
+  | { readonly type: 'wake' }
+  /** A client's connection ended. */
+  | { readonly type: 'flow-closed'; readonly flow: string }
+  /** Another switch owns the call from now on. */
+  | { readonly type: 'adopted' }
+  | { readonly type: 'hangup'; readonly commandId: string; readonly actor: string };
+
+export type CallCommand =
+  /** A serialized SIP message, as a byte string. `remote` only for UDP answers without rport (RFC 3261 §18.2.2). */
+  | {
+      readonly type: 'send';
+      readonly leg: LegId;
+      readonly flow: Flow;
+      readonly remote?: { readonly address: string; readonly port: number };
+      readonly text: string;
+    }
+  | { readonly type: 'find-bindings'; readonly user: UserId }
+  | { readonly type: 'media-put'; readonly stream: StreamSpec }
+  | { readonly type: 'media-close'; readonly streams: readonly StreamId[] }
+  /** The call is over: its record goes to the durable log, keyed by the call's id. */
+  | { readonly type: 'record'; readonly record: CallRecord };
+
+/** What a step may know beside the call. */
+export interface CallContext {
+  readonly nowMs: number;
+  readonly utcMs: number;
+  readonly random: Random;
+  /** The snapshot that the call began with. */
+  readonly snapshot: DirectorySnapshot;
+  /** The bundle's token: starts every local tag and every branch (behind the cookie), and is every Contact's user. */
+  readonly token: string;
+  readonly serverName: string;
+}
+
+export interface NewCall {
+  readonly id: CallId;
+  readonly invite: import('../sip/index.ts').SipRequest;
+  readonly flow: Flow;
+  readonly caller: User;
+  readonly callerDevice: Device;
+}
+
+/** The result of a step: `call` undefined when nothing of it is left to remember. */
+export interface Step<Call> {
+  readonly call: Call | undefined;
+  readonly commands: readonly CallCommand[];
+  /** When to wake the call, by `nowMs`'s clock; undefined: only an event wakes it. */
+  readonly wakeAtMs: number | undefined;
+}
+
+/** One per call (`id` is its key), completed by an adopter if need be. */
+export interface CallRecord {
+  readonly v: 1;
+  readonly id: CallId;
+  readonly account: string;
+  readonly sessionId: string;
+  readonly from: { readonly user: string; readonly display: string };
+  readonly to: { readonly dialled: string; readonly user?: string };
+  readonly startedUtcMs: number;
+  readonly answeredUtcMs?: number;
+  readonly endedUtcMs: number;
+  /** How it ended: `answered`, `busy`, `no-answer`, `declined`, `cancelled`, `failed` … with SIP's status. */
+  readonly outcome: string;
+  readonly status: number;
+  readonly endedBy: 'caller' | 'callee' | 'system';
+  /** Why, in words, when it was not a person who ended it. */
+  readonly reason?: string;
+  readonly directoryNumber: number;
+  readonly adoptions: number;
+  readonly legs: readonly CallRecordLeg[];
+}
+
+export interface CallRecordLeg {
+  readonly role: 'caller' | 'callee';
+  readonly user?: string;
+  readonly transport: string;
+  /** TR-MEDIA-08: `AEAD_AES_256_GCM` … or `plain`; absent when there was no media. */
+  readonly srtp?: string;
+  readonly codec?: string;
+  readonly media?: StreamReport;
+}
+
+export type { LadderEntry };

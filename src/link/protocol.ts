@@ -1,0 +1,169 @@
+import type { BundleId, CallId, EdgeId, FlowId, MediaId, SwitchId, ZoneId } from '../base/index.ts';
+
+/**
+ * What our processes say to each other, by pair. Media's own control protocol stands in `media/protocol.ts`. Each entry maps a frame's
+ * `kind` to its `data`; entries with `reply` are requests.
+ */
+
+export const PROTOCOL_VERSION = 1;
+
+export type TransportName = 'udp' | 'tcp' | 'tls' | 'ws' | 'wss';
+
+/** A client's connection at one edge, or for UDP its address pair. All requests to a device go over its flow (RFC 5626). */
+export interface Flow {
+  /**
+   * For connections a random id of the edge. For UDP `u:<edge>:<listener index>:<address>:<port>`, so that it means the same
+   * after the edge was started anew.
+   */
+  readonly id: FlowId;
+  readonly edge: EdgeId;
+  readonly transport: TransportName;
+  /** The address that the client reached us at, to be advertised in Via, Contact and Record-Route. */
+  readonly local: { readonly address: string; readonly port: number };
+  readonly remote: { readonly address: string; readonly port: number };
+}
+
+export interface BundleEpoch {
+  readonly bundle: BundleId;
+  readonly epoch: number;
+}
+
+/** Edge → switch. `sip` carries the raw message as the frame's body. */
+export interface EdgeToSwitch {
+  /** `bundle` when a token or the transaction map named it; absent: a new call, a registration or another request out of dialog. */
+  sip: { flow: Flow; bundle?: BundleId };
+  /** A client's connection ended. */
+  'flow-closed': { flow: FlowId };
+  /** What the switch said under this bundle is refused: another owner holds it with a higher epoch. */
+  stale: BundleEpoch;
+}
+
+/** Switch → edge. A switch connects to every edge and greets first. */
+export interface SwitchToEdge {
+  greet: {
+    version: number;
+    zone: ZoneId;
+    switch: SwitchId;
+    owns: BundleEpoch[];
+    /** What share of the whole zone's capacity this switch stands for, and its present load 0..1, see `load`. */
+    load: number;
+    draining: boolean;
+  };
+  /** The switch holds these from now on (grant or adoption). A request; the empty reply says that the edge routes by it. */
+  own: { bundles: BundleEpoch[]; reply: Record<string, never> };
+  /** These bundles are empty and given up for good. */
+  release: { bundles: BundleId[] };
+  /** A message for a client. `bundle`/`epoch` absent for answers outside any call (REGISTER, OPTIONS, 401). */
+  sip: {
+    flow: FlowId;
+    /** UDP only: where to send when it is not the flow's own remote (RFC 3261 §18.2.2 without rport). */
+    remote?: { address: string; port: number };
+    bundle?: BundleId;
+    epoch?: number;
+  };
+  /** The zone's load as the largest ratio of calls, calls per second and media ports to their capacity, sent when it changes by 1 %. */
+  load: { load: number; draining: boolean };
+  /** Drop this client's connection (too many failures). */
+  'close-flow': { flow: FlowId; reason: string };
+}
+
+/** Supervisor → switch. A switch connects to its supervisor (the address is in its arguments) and greets. */
+export interface ZoneToSwitch {
+  /** Leases granted in the state: adopt what lives in these bundles. Empty `from` marks new bundles. */
+  grant: { bundles: (BundleEpoch & { from?: ZoneId })[]; reply: { calls: number } };
+  drain: { on: boolean };
+  ping: { reply: Record<string, never> };
+  /** Load of the whole zone and whether the twin is up, for the switch's own 503 decisions and metrics. */
+  zone: { load: number; twinUp: boolean };
+}
+
+/** Switch → supervisor. */
+export interface SwitchToZone {
+  greet: { version: number; switch: SwitchId; zone: ZoneId };
+  /** Once a second and when it changes much. */
+  stats: {
+    calls: number;
+    callsPerSecond: number;
+    registrations: number;
+    bundles: BundleId[];
+    cpuPercent: number;
+    rssKib: number;
+  };
+}
+
+/** Control (and through it the CLI and the API) → switch. Commands carry an id: applying one again is harmless. */
+export interface ControlToSwitch {
+  calls: { reply: { calls: CallSummary[] } };
+  ladder: { call: CallId; reply: { entries: LadderEntry[] } };
+  hangup: { commandId: string; call: CallId; actor: string; reply: { applied: boolean } };
+}
+
+/** Control → supervisor. */
+export interface ControlToZone {
+  status: { reply: ZoneStatus };
+  drain: { target: string; on: boolean; reply: Record<string, never> };
+}
+
+/** Supervisor ↔ supervisor of the twin zone: greeting, heartbeat and what the other needs to fence and adopt. */
+export interface ZoneToZone {
+  greet: { version: number; zone: ZoneId };
+  /** Every process of the zone, so that the twin can end them all before it adopts. Sent when it changes. */
+  processes: { processes: ProcessRef[] };
+  ping: { reply: Record<string, never> };
+}
+
+export interface ProcessRef {
+  readonly role: string;
+  readonly id: string;
+  readonly pid: number;
+  readonly startTime: number;
+}
+
+export interface CallSummary {
+  readonly id: CallId;
+  readonly from: string;
+  readonly to: string;
+  readonly state: string;
+  readonly zone: ZoneId;
+  readonly switch: SwitchId;
+  /** UTC milliseconds. */
+  readonly since: number;
+}
+
+/** One message of a call, masked when it was captured (TR-MEDIA-11): keys, credentials and keypad digits are gone. */
+export interface LadderEntry {
+  readonly utcMs: number;
+  readonly leg: string;
+  readonly direction: 'in' | 'out';
+  readonly peer: string;
+  readonly transport: TransportName;
+  /** The first line, then what a reader asks next: CSeq, SDP's media line. */
+  readonly summary: string;
+  readonly text: string;
+  readonly switch: SwitchId;
+}
+
+export interface ZoneStatus {
+  readonly id: ZoneId;
+  readonly state: 'up' | 'draining' | 'starting';
+  readonly loadPercent: number;
+  readonly switches: {
+    id: SwitchId;
+    pid: number;
+    state: string;
+    calls: number;
+    cpuPercent: number;
+    rssKib: number;
+  }[];
+  readonly media: {
+    id: MediaId;
+    pid: number;
+    state: string;
+    streams: number;
+    cpuPercent: number;
+    rssKib: number;
+  }[];
+  readonly calls: number;
+  readonly registrations: number;
+  readonly twinUp: boolean;
+}

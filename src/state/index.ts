@@ -1,0 +1,5 @@
+/**
+ * What must survive a process: calls, registrations, leases and ordered logs, behind one port. The embedded engine is LMDB,
+ * one environment per zone that only that zone writes. Nothing here knows what a call is.
+ */
+export type * from './port.ts';

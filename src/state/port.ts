@@ -1,0 +1,88 @@
+import type { AccountId, BundleId, SwitchId, ZoneId } from '../base/index.ts';
+
+/**
+ * The state port: what must survive a process. Keys are `schema/account/kind/id`; values are JSON-able and carry their schema
+ * version as `v`. Reads see the own zone and its twin as one: of two values the one with the higher epoch (calls) or the
+ * later `updatedUtcMs` (durable kinds) counts, and a tombstone hides.
+ */
+export interface StatePort {
+  readonly capabilities: StateCapabilities;
+
+  /** The newest value in either zone, or undefined. */
+  get<T>(key: StateKey): Promise<Stored<T> | undefined>;
+  /** Everything of one kind whose id begins with `idPrefix`, merged from both zones, in order of ids. */
+  list<T>(account: AccountId, kind: StateKind, idPrefix?: string): Promise<Stored<T>[]>;
+
+  /**
+   * Writes all or nothing, and resolves when another process would find it (group commit). With `fence` it writes only while
+   * this owner's lease of the bundle still has that epoch; otherwise it rejects with `TwinlineError` `fenced`.
+   */
+  commit(writes: readonly Write[], options: { durability: Durability; fence?: Fence }): Promise<void>;
+
+  /** Gives the bundle to `owner` under an epoch above every epoch ever seen: the stored ones and `atLeast`. */
+  grant(bundle: BundleId, owner: SwitchId, zone: ZoneId, atLeast?: number): Promise<Lease>;
+  /** The lease with the highest epoch, from either zone. */
+  lease(bundle: BundleId): Promise<Lease | undefined>;
+  leases(): Promise<Lease[]>;
+  /** Forgets an empty bundle that its owner gives up. */
+  release(fence: Fence): Promise<void>;
+
+  /** Appends to an ordered, durable log of one account (`records`, later `queue`); resolves with its position. */
+  append(account: AccountId, log: string, entry: unknown): Promise<string>;
+  /** Entries of both zones' logs after the given position (from the beginning without one), at most `limit`. */
+  read(
+    account: AccountId,
+    log: string,
+    after: string | undefined,
+    limit: number,
+  ): Promise<{ position: string; entry: unknown }[]>;
+
+  close(): Promise<void>;
+}
+
+export interface StateCapabilities {
+  readonly engine: 'memory' | 'lmdb' | 'redis';
+  /** Values written here can be read on another machine. */
+  readonly acrossMachines: boolean;
+}
+
+/** Calls, leases and what lives with them are volatile: no synchronous write. The rest survives a power cut. */
+export type Durability = 'volatile' | 'durable';
+
+/** `call` and `call-index` are volatile; all others durable. */
+export type StateKind = 'call' | 'call-index' | 'registration' | 'lockout' | 'directory' | 'certificate';
+
+export interface StateKey {
+  readonly account: AccountId;
+  readonly kind: StateKind;
+  readonly id: string;
+}
+
+export type Write =
+  | {
+      readonly op: 'put';
+      readonly key: StateKey;
+      readonly value: unknown;
+      readonly updatedUtcMs?: number;
+      readonly expiresUtcMs?: number;
+    }
+  | { readonly op: 'delete'; readonly key: StateKey; readonly updatedUtcMs?: number };
+
+export interface Stored<T> {
+  readonly key: StateKey;
+  readonly value: T;
+  readonly zone: ZoneId;
+  /** The epoch of the fence under which it was written, 0 without one. */
+  readonly epoch: number;
+  readonly updatedUtcMs: number;
+}
+
+export interface Fence {
+  readonly bundle: BundleId;
+  readonly epoch: number;
+}
+
+export interface Lease extends Fence {
+  readonly owner: SwitchId;
+  readonly zone: ZoneId;
+}
