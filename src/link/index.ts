@@ -3,4 +3,8 @@
  * sockets on one machine and mutual TLS between machines. `protocol.ts` lists what is said; nothing here knows why.
  */
 export type { Channel, Frame, Peer } from './channel.ts';
+export { type MemoryLink, memoryLink } from './memory.ts';
+export type { ConnectOptions, LinkClient, LinkListener, LinkOptions, LinkState } from './options.ts';
 export * from './protocol.ts';
+export { connectTlsLink, type LinkCredentials, listenTlsLink } from './tls.ts';
+export { connectLink, listenLink } from './unix.ts';
