@@ -1,0 +1,61 @@
+/**
+ * What two sides can agree on: SDP read and written as plain data, and the rules of offer and answer (RFC 8866, 3264, 4568,
+ * 3605, 5761) for one audio stream. Knows nothing of SIP, sockets or keys in use.
+ */
+export {
+  type AudioDescription,
+  audioOf,
+  audiosOf,
+  chooseProtection,
+  isDtlsProfile,
+  isSecureProfile,
+  isUnspecified,
+  listens,
+  type Protection,
+  type RtpProfile,
+} from './audio.ts';
+export { type Codec, isAuxiliary, sameCodec, selectCodecs } from './codecs.ts';
+export {
+  acceptCryptoAnswer,
+  answerCrypto,
+  type CryptoLine,
+  type CryptoPair,
+  chooseCrypto,
+  isSrtpSuite,
+  KEY_SALT_LENGTH,
+  type MediaProfile,
+  newKeySalt,
+  type OfferedCrypto,
+  offerCrypto,
+  type SrtpSuite,
+  suiteOrder,
+} from './crypto.ts';
+export {
+  attributeOf,
+  type Connection,
+  type MediaDescription,
+  type Origin,
+  type SdpAttribute,
+  type SdpField,
+  type SdpProblem,
+  type SessionDescription,
+} from './description.ts';
+export {
+  answerDirection,
+  type Direction,
+  directionOf,
+  isHold,
+  mayReceive,
+  maySend,
+  reverseDirection,
+} from './direction.ts';
+export {
+  type AnswerParameters,
+  buildAnswer,
+  buildOffer,
+  type LocalAudio,
+  type OfferParameters,
+  reviseVersion,
+} from './offer.ts';
+export { parseSdp, SDP_LIMITS } from './parse.ts';
+export { serializeSdp } from './serialize.ts';
