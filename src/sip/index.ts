@@ -2,4 +2,27 @@
  * SIP as pure data and functions: messages, parsing and writing, URIs, digest, transactions, dialogs, session timers. No socket,
  * no clock and no knowledge of SDP: a body is bytes here.
  */
+
+export { createRequest, createResponse, type RequestInit, type ResponseInit } from './build.ts';
+export { fromBytes, fromUtf8, toBytes, toUtf8 } from './bytes.ts';
+export * from './fields.ts';
+export { canonicalName } from './header-names.ts';
+export * from './headers.ts';
 export type * from './message.ts';
+export { type NameAddr, parseNameAddr, scanTag, serializeNameAddr, tagOf } from './name-addr.ts';
+export { type Params, parseTokenParams, serializeParams } from './params.ts';
+export { DEFAULT_LIMITS, type Parsed, type ParseLimits, parseMessage, type Refused } from './parse.ts';
+export { reasonPhrase } from './reasons.ts';
+export { serialize } from './serialize.ts';
+export {
+  escapeParam,
+  escapeUser,
+  parseUri,
+  type SipUri,
+  schemeOf,
+  serializeUri,
+  type TelUri,
+  type Uri,
+  unescapeText,
+} from './uri.ts';
+export { parseVia, scanVia, serializeVia, topVia, type Via, viasOf } from './via.ts';
