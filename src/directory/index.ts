@@ -2,4 +2,38 @@
  * Who is who: accounts, sites, users and devices as numbered, read-only snapshots, and what a dialled string means to whom.
  * Reading configuration files and compiling snapshots is here too; who does it when is control's business.
  */
+import type { Result } from '../base/index.ts';
+import type { AccountDraft } from './compile.ts';
+import type { Problem } from './problem.ts';
+
+export type { AccountDraft } from './compile.ts';
+export { type Dialled, resolveDialled } from './dialled.ts';
+export { type Directories, type DirectoryIndex, indexDirectories, indexSnapshot } from './lookup.ts';
+export { describeProblem, type Problem } from './problem.ts';
+export {
+  currentSnapshots,
+  type DirectoryWatch,
+  publishSnapshot,
+  snapshotNumbered,
+  watchDirectories,
+} from './store.ts';
 export type * from './types.ts';
+
+/**
+ * Reads an account's configuration: a YAML file, or every `*.yaml` of a directory as one. All mistakes are named. The parser is
+ * loaded on the first use, since a switch never needs it and should not carry it in memory.
+ */
+export async function readAccountConfig(
+  path: string,
+  options: { readonly passwords?: ReadonlyMap<string, string> } = {},
+): Promise<Result<AccountDraft, Problem[]>> {
+  const { readConfigFiles } = await import('./config.ts');
+  const { compileAccount } = await import('./compile.ts');
+  const read = await readConfigFiles(path);
+  return read.ok ? { ok: true, value: compileAccount(read.value, options.passwords) } : read;
+}
+
+/** What `readYaml` and the topology's reader share; loaded on the first use, as above. */
+export async function loadYamlReader(): Promise<typeof import('./yaml.ts')> {
+  return import('./yaml.ts');
+}
