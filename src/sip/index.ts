@@ -5,15 +5,33 @@
 
 export { createRequest, createResponse, type RequestInit, type ResponseInit } from './build.ts';
 export { fromBytes, fromUtf8, toBytes, toUtf8 } from './bytes.ts';
+// Transactions (RFC 3261 §17, RFC 6026), dialogs (§12), what is repeated until acknowledged, session timers, outbound.
+export * from './dialog.ts';
+export type * from './dialog-types.ts';
 export * from './fields.ts';
 export { canonicalName } from './header-names.ts';
 export * from './headers.ts';
 export type * from './message.ts';
 export { type NameAddr, parseNameAddr, scanTag, serializeNameAddr, tagOf } from './name-addr.ts';
+export * from './outbound.ts';
 export { type Params, parseTokenParams, serializeParams } from './params.ts';
 export { DEFAULT_LIMITS, type Parsed, type ParseLimits, parseMessage, type Refused } from './parse.ts';
 export { reasonPhrase } from './reasons.ts';
+export * from './reliable.ts';
 export { serialize } from './serialize.ts';
+export * from './session-timer.ts';
+export * from './transaction.ts';
+export {
+  receiveResponse,
+  startClient,
+  startInviteClient,
+  startNonInviteClient,
+} from './transaction-client.ts';
+export { cancelledTransactionKey, clientTransactionKey, serverTransactionKey } from './transaction-key.ts';
+export { ackForFailure, cancelFor } from './transaction-requests.ts';
+export { receiveRequest, respond, startServer } from './transaction-server.ts';
+export type * from './transaction-types.ts';
+export { RFC_TIMES } from './transaction-types.ts';
 export {
   escapeParam,
   escapeUser,
