@@ -1,4 +1,13 @@
-import type { BundleId, CallId, EdgeId, FlowId, MediaId, SwitchId, ZoneId } from '../base/index.ts';
+import type {
+  AccountId,
+  BundleId,
+  CallId,
+  EdgeId,
+  FlowId,
+  MediaId,
+  SwitchId,
+  ZoneId,
+} from '../base/index.ts';
 
 /**
  * What our processes say to each other, by pair. Media's own control protocol stands in `media/protocol.ts`. Each entry maps a frame's
@@ -6,6 +15,12 @@ import type { BundleId, CallId, EdgeId, FlowId, MediaId, SwitchId, ZoneId } from
  */
 
 export const PROTOCOL_VERSION = 1;
+
+/**
+ * Owner in the state of the `call-index` entries: an edge that was started anew reads a message's Call-ID and From tag (id
+ * `Call-ID From-tag`, value the bundle) but cannot know the account.
+ */
+export const CALL_INDEX_ACCOUNT = '_calls' as AccountId;
 
 export type TransportName = 'udp' | 'tcp' | 'tls' | 'ws' | 'wss';
 
@@ -77,6 +92,12 @@ export interface ZoneToSwitch {
   zone: { load: number; twinUp: boolean };
 }
 
+/** Media process → supervisor: greeting as `MediaToZone.greet`, then it answers `ping` with its figures. */
+export interface MediaToZone {
+  greet: { version: number; media: MediaId; zone: ZoneId };
+  stats: { streams: number; cpuPercent: number; rssKib: number };
+}
+
 /** Switch → supervisor. */
 export interface SwitchToZone {
   greet: { version: number; switch: SwitchId; zone: ZoneId };
@@ -110,6 +131,8 @@ export interface ZoneToZone {
   /** Every process of the zone, so that the twin can end them all before it adopts. Sent when it changes. */
   processes: { processes: ProcessRef[] };
   ping: { reply: Record<string, never> };
+  /** No switch of the sender is left to hold these: the receiver grants them to its own. */
+  adopt: { bundles: BundleId[]; from: ZoneId; reply: { granted: number } };
 }
 
 export interface ProcessRef {

@@ -1,0 +1,57 @@
+import type { BundleId, ZoneId } from '../base/index.ts';
+import type { BundleEpoch } from '../link/index.ts';
+
+interface Held {
+  readonly epoch: number;
+  /** True for bundles made for this switch: new calls go there; an adopted bundle only empties. */
+  readonly own: boolean;
+  calls: number;
+  /** Resolves when what lives in the bundle has been read; messages for it wait. */
+  ready: Promise<void>;
+}
+
+/** The bundles that this switch holds, and under which epoch. */
+export class Bundles {
+  readonly #held = new Map<BundleId, Held>();
+  #next = 0;
+
+  hold(bundle: BundleEpoch & { from?: ZoneId }, ready: Promise<void>): void {
+    this.#held.set(bundle.bundle, { epoch: bundle.epoch, own: bundle.from === undefined, calls: 0, ready });
+  }
+
+  /** Another owner has it. True when we held it. */
+  drop(bundle: BundleId): boolean {
+    return this.#held.delete(bundle);
+  }
+
+  epochOf(bundle: BundleId): number | undefined {
+    return this.#held.get(bundle)?.epoch;
+  }
+
+  ready(bundle: BundleId): Promise<void> | undefined {
+    return this.#held.get(bundle)?.ready;
+  }
+
+  all(): BundleEpoch[] {
+    return [...this.#held].map(([bundle, { epoch }]) => ({ bundle, epoch }));
+  }
+
+  /** The bundle for a new call: our own ones in turn; undefined before the first grant. */
+  forNewCall(): BundleId | undefined {
+    const own = [...this.#held].filter(([, held]) => held.own);
+    return own[this.#next++ % Math.max(1, own.length)]?.[0];
+  }
+
+  /** Keeps count; true when an adopted bundle has just lost its last call and can be given up. */
+  count(bundle: BundleId, change: 1 | -1): boolean {
+    const held = this.#held.get(bundle);
+    if (held === undefined) return false;
+    held.calls += change;
+    return change === -1 && held.calls === 0 && !held.own;
+  }
+
+  isEmptyAdopted(bundle: BundleId): boolean {
+    const held = this.#held.get(bundle);
+    return held !== undefined && !held.own && held.calls === 0;
+  }
+}

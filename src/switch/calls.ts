@@ -1,0 +1,348 @@
+import {
+  type AccountId,
+  type BundleId,
+  type CallId,
+  type Clock,
+  type Logger,
+  type MediaId,
+  type Random,
+  type StreamId,
+  type Timer,
+  type Tokens,
+  TwinlineError,
+} from '../base/index.ts';
+import {
+  beginCall,
+  belongsTo,
+  type Call,
+  type CallCommand,
+  type CallContext,
+  type CallEvent,
+  type NewCall,
+  type Step,
+  sipCallIdsOf,
+  step,
+} from '../call/index.ts';
+import type { DirectorySnapshot } from '../directory/index.ts';
+import { CALL_INDEX_ACCOUNT } from '../link/index.ts';
+import type { MediaEvent } from '../media/index.ts';
+import { callIdOf, fromOf, type SipMessage, tagOf } from '../sip/index.ts';
+import type { Sealer, StateKey, StatePort, Write } from '../state/index.ts';
+import type { Bundles } from './bundles.ts';
+import type { CallCarrier } from './carry-out.ts';
+
+/** When the state cannot be reached, calls go on and their writing is tried again this often. */
+const STATE_RETRY_MS = 500;
+
+/** How a call lies in the state: sealed, with what was to be done when it was written. */
+export interface StoredCall {
+  readonly v: 1;
+  readonly call: Call;
+  /** The commands of the steps since the record before: the adopter carries them out again. */
+  readonly outbox: readonly CallCommand[];
+  /** Which media process holds each stream. */
+  readonly streams: Readonly<Record<StreamId, MediaId>>;
+  readonly account: AccountId;
+  readonly directoryNumber: number;
+  /** Key of the `call-index` entry by which an edge that was started anew finds the bundle. */
+  readonly index: string;
+}
+
+/** A running call in this switch: its value, what waits to be written, and the timer that wakes it. */
+export interface RunningCall {
+  readonly id: CallId;
+  readonly bundle: BundleId;
+  readonly account: AccountId;
+  readonly directoryNumber: number;
+  readonly index: string;
+  /** Undefined when nothing is left to remember and the record is to be deleted. */
+  call: Call | undefined;
+  streams: Record<StreamId, MediaId>;
+  outbox: CallCommand[];
+  dirty: boolean;
+  writing: Promise<void> | undefined;
+  timer: Timer | undefined;
+  sipCallIds: readonly string[];
+}
+
+export interface CallTableOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly state: StatePort;
+  readonly sealer: Sealer;
+  readonly tokens: Tokens;
+  readonly bundles: Bundles;
+  readonly serverName: string;
+  readonly log: Logger;
+  /** The snapshot of that number, or the newest when it is no longer kept. */
+  readonly snapshot: (account: AccountId, number: number | undefined) => DirectorySnapshot | undefined;
+  readonly onEnded: (call: RunningCall) => void;
+}
+
+/**
+ * The calls that this switch owns. Every event goes the same way: step, write the new call and its commands in one record under
+ * our epoch, then carry the commands out. While a record is being written further events step the call on; their
+ * commands follow with the next record.
+ */
+export class CallTable {
+  readonly #options: CallTableOptions;
+  readonly #carrier: CallCarrier;
+  readonly #calls = new Map<CallId, RunningCall>();
+  readonly #bySipCallId = new Map<string, RunningCall[]>();
+  readonly #byStream = new Map<StreamId, RunningCall>();
+
+  constructor(options: CallTableOptions, carrier: CallCarrier) {
+    this.#options = options;
+    this.#carrier = carrier;
+  }
+
+  get size(): number {
+    return this.#calls.size;
+  }
+
+  all(): Iterable<RunningCall> {
+    return this.#calls.values();
+  }
+
+  get(id: CallId): RunningCall | undefined {
+    return this.#calls.get(id);
+  }
+
+  find(message: SipMessage): RunningCall | undefined {
+    const candidates = this.#bySipCallId.get(callIdOf(message) ?? '');
+    return candidates?.findLast((running) => running.call !== undefined && belongsTo(running.call, message));
+  }
+
+  /** Resolves when the call's first record is written. */
+  begin(
+    newCall: NewCall,
+    bundle: BundleId,
+    snapshot: DirectorySnapshot,
+  ): { running: RunningCall; written: Promise<void> } {
+    const from = fromOf(newCall.invite);
+    const running: RunningCall = {
+      id: newCall.id,
+      bundle,
+      account: snapshot.account,
+      directoryNumber: snapshot.number,
+      index: callIndexId(callIdOf(newCall.invite) ?? '', (from && tagOf(from)) ?? ''),
+      call: undefined,
+      streams: {},
+      outbox: [],
+      dirty: false,
+      writing: undefined,
+      timer: undefined,
+      sipCallIds: [],
+    };
+    this.#calls.set(running.id, running);
+    this.#options.bundles.count(bundle, 1);
+    const written = this.#apply(running, beginCall(newCall, this.#context(running)), true);
+    return { running, written };
+  }
+
+  /** Resolves when what follows from the event is written and carried out as far as it leaves this process. */
+  handle(running: RunningCall, event: CallEvent): Promise<void> {
+    if (running.call === undefined) return Promise.resolve();
+    const before = running.call;
+    const result = step(before, event, this.#context(running));
+    if (event.type !== 'wake' && result.call === before && result.commands.length === 0) {
+      this.#arm(running, result.wakeAtMs);
+      return Promise.resolve();
+    }
+    return this.#apply(running, result, result.call !== before || result.commands.length > 0);
+  }
+
+  onMediaEvent(event: MediaEvent, media: MediaId): void {
+    if (event.type === 'adopted') {
+      for (const stream of event.streams) {
+        const running = this.#byStream.get(stream);
+        if (running === undefined || running.streams[stream] === media) continue;
+        running.streams = { ...running.streams, [stream]: media };
+        running.dirty = true;
+        void this.#write(running);
+      }
+      return;
+    }
+    const running = this.#byStream.get(event.stream);
+    if (running !== undefined) void this.handle(running, { type: 'media-event', event });
+  }
+
+  streamOpened(running: RunningCall, stream: StreamId, media: MediaId): void {
+    if (running.streams[stream] !== media) running.streams = { ...running.streams, [stream]: media };
+    this.#byStream.set(stream, running);
+  }
+
+  /** Takes a call of a dead owner over: carries its last commands out again, then lets the call know. */
+  async adopt(sealed: Uint8Array, bundle: BundleId): Promise<void> {
+    const stored = this.#options.sealer.open(sealed) as StoredCall;
+    if (this.#calls.has(stored.call.id)) return;
+    const running: RunningCall = {
+      id: stored.call.id,
+      bundle,
+      account: stored.account,
+      directoryNumber: stored.directoryNumber,
+      index: stored.index,
+      call: stored.call,
+      streams: { ...stored.streams },
+      outbox: [],
+      dirty: false,
+      writing: undefined,
+      timer: undefined,
+      sipCallIds: [],
+    };
+    this.#calls.set(running.id, running);
+    this.#options.bundles.count(bundle, 1);
+    for (const stream of Object.keys(running.streams)) this.#byStream.set(stream as StreamId, running);
+    this.#index(running);
+    const result = step(stored.call, { type: 'adopted' }, this.#context(running));
+    await this.#apply(running, { ...result, commands: [...stored.outbox, ...result.commands] }, true);
+  }
+
+  /** Another owner has the bundle: forget its calls without a word to anyone. */
+  dropBundle(bundle: BundleId): void {
+    for (const running of [...this.#calls.values()]) {
+      if (running.bundle !== bundle) continue;
+      running.outbox = [];
+      running.dirty = false;
+      this.#forget(running);
+    }
+  }
+
+  #context(running: RunningCall): CallContext {
+    const { clock, random, tokens, serverName, snapshot } = this.#options;
+    const found = snapshot(running.account, running.directoryNumber);
+    if (found === undefined)
+      throw new TwinlineError('no_directory', `no directory of account ${running.account}`);
+    return {
+      nowMs: clock.nowMs(),
+      utcMs: clock.utcMs(),
+      random,
+      snapshot: found,
+      token: tokens.mint(running.bundle),
+      serverName,
+    };
+  }
+
+  #apply(running: RunningCall, result: Step<Call>, changed: boolean): Promise<void> {
+    running.call = result.call;
+    running.outbox.push(...result.commands);
+    if (changed) running.dirty = true;
+    this.#index(running);
+    this.#arm(running, result.wakeAtMs);
+    return changed ? this.#write(running) : Promise.resolve();
+  }
+
+  #index(running: RunningCall): void {
+    const ids = running.call === undefined ? [] : sipCallIdsOf(running.call);
+    const before = running.sipCallIds;
+    if (ids.length === before.length && ids.every((id, at) => id === before[at])) return;
+    for (const id of before) {
+      if (ids.includes(id)) continue;
+      const rest = (this.#bySipCallId.get(id) ?? []).filter((other) => other !== running);
+      if (rest.length > 0) this.#bySipCallId.set(id, rest);
+      else this.#bySipCallId.delete(id);
+    }
+    for (const id of ids) {
+      if (before.includes(id)) continue;
+      this.#bySipCallId.set(id, [...(this.#bySipCallId.get(id) ?? []), running]);
+    }
+    running.sipCallIds = ids;
+  }
+
+  #arm(running: RunningCall, wakeAtMs: number | undefined): void {
+    running.timer?.cancel();
+    running.timer = undefined;
+    if (wakeAtMs === undefined || running.call === undefined) return;
+    running.timer = this.#options.clock.after(Math.max(0, wakeAtMs - this.#options.clock.nowMs()), () => {
+      running.timer = undefined;
+      void this.handle(running, { type: 'wake' });
+    });
+  }
+
+  #write(running: RunningCall): Promise<void> {
+    running.writing ??= this.#writeAll(running).finally(() => {
+      running.writing = undefined;
+    });
+    return running.writing;
+  }
+
+  async #writeAll(running: RunningCall): Promise<void> {
+    while (running.dirty) {
+      running.dirty = false;
+      const commands = running.outbox;
+      running.outbox = [];
+      const epoch = this.#options.bundles.epochOf(running.bundle);
+      if (epoch === undefined) {
+        this.#forget(running);
+        return;
+      }
+      const ended = running.call === undefined;
+      // A record must not be lost between the deletion of its call and its own writing.
+      if (ended) await this.#carrier.carryOutFirst(running, commands);
+      try {
+        await this.#options.state.commit(this.#writes(running, commands), {
+          durability: 'volatile',
+          fence: { bundle: running.bundle, epoch },
+        });
+      } catch (error) {
+        if (error instanceof TwinlineError && error.code === 'fenced') {
+          this.#options.log.warn({ call: running.id, bundle: running.bundle }, 'call.fenced');
+          this.#forget(running);
+          return;
+        }
+        // The state is away: owners go on, nobody adopts. Written again when it is back.
+        this.#options.log.error({ call: running.id, error: String(error) }, 'call.not_written');
+        this.#options.clock.after(STATE_RETRY_MS, () => {
+          running.dirty = true;
+          void this.#write(running);
+        });
+      }
+      this.#carrier.carryOut(running, commands, epoch);
+      if (ended && !running.dirty) this.#forget(running);
+    }
+  }
+
+  #writes(running: RunningCall, outbox: readonly CallCommand[]): Write[] {
+    const call: StateKey = { account: running.account, kind: 'call', id: `${running.bundle}/${running.id}` };
+    const index: StateKey = { account: CALL_INDEX_ACCOUNT, kind: 'call-index', id: running.index };
+    if (running.call === undefined) {
+      return [
+        { op: 'delete', key: call },
+        { op: 'delete', key: index },
+      ];
+    }
+    const stored: StoredCall = {
+      v: 1,
+      call: running.call,
+      outbox,
+      streams: running.streams,
+      account: running.account,
+      directoryNumber: running.directoryNumber,
+      index: running.index,
+    };
+    const writes: Write[] = [{ op: 'put', key: call, value: this.#options.sealer.seal(stored) }];
+    if (!this.#indexed.has(running)) {
+      this.#indexed.add(running);
+      writes.push({ op: 'put', key: index, value: running.bundle });
+    }
+    return writes;
+  }
+
+  /** Calls whose index entry is written: it never changes. */
+  readonly #indexed = new WeakSet<RunningCall>();
+
+  #forget(running: RunningCall): void {
+    if (this.#calls.get(running.id) !== running) return;
+    running.call = undefined;
+    this.#arm(running, undefined);
+    this.#index(running);
+    for (const stream of Object.keys(running.streams)) this.#byStream.delete(stream as StreamId);
+    this.#calls.delete(running.id);
+    this.#options.onEnded(running);
+  }
+}
+
+/** The id of a call's index entry: what an edge can read from a CANCEL, or from an INVITE that comes again. */
+export function callIndexId(callId: string, fromTag: string): string {
+  return `${callId} ${fromTag}`;
+}

@@ -1,0 +1,93 @@
+import { type Clock, type Logger, type MediaId, type StreamId, TwinlineError } from '../base/index.ts';
+import { type Channel, type Frame, PROTOCOL_VERSION } from '../link/index.ts';
+import type { MediaEvent, StreamOpened, StreamReport, StreamSpec, SwitchToMedia } from '../media/index.ts';
+
+const REQUEST_TIMEOUT_MS = 2_000;
+/** While a media process dies and its twin takes over, a command is said again this often, this many times. */
+const RETRY_MS = 20;
+const RETRIES = 100;
+
+/** The channels to the media processes of both zones. A stream stays where it was opened; its taker-over tells us. */
+export class MediaLinks {
+  readonly #channels = new Map<MediaId, Channel>();
+  readonly #preferred: MediaId;
+  readonly #switch: string;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #onEvent: (event: MediaEvent, media: MediaId) => void;
+
+  constructor(options: {
+    /** The own zone's media: new streams are opened there while it lives. */
+    preferred: MediaId;
+    switch: string;
+    clock: Clock;
+    log: Logger;
+    onEvent: (event: MediaEvent, media: MediaId) => void;
+  }) {
+    this.#preferred = options.preferred;
+    this.#switch = options.switch;
+    this.#clock = options.clock;
+    this.#log = options.log;
+    this.#onEvent = options.onEvent;
+  }
+
+  accept(channel: Channel): void {
+    const id = channel.peer.id as MediaId;
+    this.#channels.set(id, channel);
+    channel.onFrame((frame: Frame) => {
+      if (frame.kind === 'event') this.#onEvent(frame.data as MediaEvent, id);
+      return undefined;
+    });
+    channel.onClose((reason) => {
+      if (this.#channels.get(id) === channel) this.#channels.delete(id);
+      this.#log.warn({ media: id, reason }, 'media.disconnected');
+    });
+    channel.send({
+      kind: 'greet',
+      data: { version: PROTOCOL_VERSION, switch: this.#switch },
+      lane: 'priority',
+    });
+    this.#log.info({ media: id }, 'media.connected');
+  }
+
+  /** Opens or changes a stream. Rejects with the media process's code (`no_ports`, `bad_spec` …) or `media_away`. */
+  async put(stream: StreamSpec, where: MediaId | undefined): Promise<StreamOpened> {
+    const reply = await this.#ask({ kind: 'put', data: { stream }, epoch: stream.epoch }, where);
+    return reply as StreamOpened;
+  }
+
+  async close(
+    data: Omit<SwitchToMedia['close'], 'reply'>,
+    where: MediaId | undefined,
+  ): Promise<readonly StreamReport[]> {
+    const reply = await this.#ask({ kind: 'close', data, epoch: data.epoch }, where);
+    return (reply as { reports: StreamReport[] }).reports;
+  }
+
+  async #ask(frame: Frame, where: MediaId | undefined): Promise<unknown> {
+    for (let attempt = 0; ; attempt++) {
+      const channel = this.#channelFor(where);
+      if (channel !== undefined) {
+        try {
+          return (await channel.request(frame, REQUEST_TIMEOUT_MS)).data;
+        } catch (error) {
+          const code = error instanceof TwinlineError ? error.code : 'unknown';
+          if (!TRANSIENT.has(code)) throw error;
+        }
+      }
+      if (attempt >= RETRIES) throw new TwinlineError('media_away', 'no media process answers');
+      await new Promise<void>((resolve) => this.#clock.after(RETRY_MS, resolve));
+    }
+  }
+
+  #channelFor(where: MediaId | undefined): Channel | undefined {
+    return (
+      this.#channels.get(where ?? this.#preferred) ??
+      this.#channels.get(this.#preferred) ??
+      this.#channels.values().next().value
+    );
+  }
+}
+
+/** `standby`: the stream lives at the twin's (which is dying, or we are wrong): ask again shortly. */
+const TRANSIENT = new Set(['link_closed', 'link_full', 'link_timeout', 'standby']);

@@ -1,0 +1,413 @@
+import {
+  type AccountId,
+  type BundleId,
+  type Clock,
+  type FlowId,
+  type Logger,
+  type MediaId,
+  newCallId,
+  type Random,
+  type SwitchId,
+  type Timer,
+  type Tokens,
+  type ZoneId,
+} from '../base/index.ts';
+import { summaryOf } from '../call/index.ts';
+import type { DirectorySnapshot, DirectoryWatch } from '../directory/index.ts';
+import type {
+  BundleEpoch,
+  CallSummary,
+  Channel,
+  ControlToSwitch,
+  Flow,
+  Frame,
+  SwitchToZone,
+  ZoneToSwitch,
+} from '../link/index.ts';
+import { bindingsOf } from '../registrar/index.ts';
+import { parseMessage, type SipMessage, type SipRequest } from '../sip/index.ts';
+import type { Sealer, StatePort } from '../state/index.ts';
+import { Bundles } from './bundles.ts';
+import { CallTable, type RunningCall } from './calls.ts';
+import { CallCarrier } from './carry-out.ts';
+import { Edges } from './edges.ts';
+import { Ladders } from './ladder.ts';
+import { LoadMeter, type ZoneCapacity } from './load.ts';
+import { MediaLinks } from './media-links.ts';
+import { type NewWork, Requests } from './requests.ts';
+
+/** How often load and figures are told, and our own pace is watched. */
+const TICK_MS = 250;
+const STATS_EVERY_TICKS = 4;
+/** A loop that stood still for longer may have lost its bundles meanwhile: it asks before it says another word. */
+const OWN_JUMP_MS = 1_000;
+
+export interface CallSwitchOptions {
+  readonly id: SwitchId;
+  readonly zone: ZoneId;
+  /** How many switches share the zone's capacity. */
+  readonly switchesInZone: number;
+  readonly capacity: ZoneCapacity;
+  readonly preferredMedia: MediaId;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly state: StatePort;
+  readonly sealer: Sealer;
+  readonly tokens: Tokens;
+  /** Signs the nonces of challenges, so that either zone can check them. */
+  readonly pairSecret: Uint8Array;
+  readonly directories: DirectoryWatch;
+  readonly serverName: string;
+  readonly log: Logger;
+  /** CPU and memory of this process, for the supervisor. */
+  readonly usage?: () => { cpuPercent: number; rssKib: number };
+}
+
+/**
+ * A call switch: registrar and back-to-back user agent between edges, media and state. It owns the calls of its bundles and
+ * nothing else; whatever it knows beyond them another switch finds in the state.
+ */
+export class CallSwitch {
+  readonly #options: CallSwitchOptions;
+  readonly #bundles = new Bundles();
+  readonly #ladders: Ladders;
+  readonly #load: LoadMeter;
+  readonly #edges: Edges;
+  readonly #media: MediaLinks;
+  readonly #calls: CallTable;
+  readonly #requests: Requests;
+  #zone: Channel | undefined;
+  #draining = false;
+  #toldLoad = 0;
+  #ticks = 0;
+  #lastTickMs: number;
+  #timer: Timer | undefined;
+  /** Set while we must ask the state whether our bundles are still ours. */
+  #doubt: Promise<void> | undefined;
+  #snapshots = new Map<string, DirectorySnapshot>();
+
+  constructor(options: CallSwitchOptions) {
+    this.#options = options;
+    const { id, zone, clock, random, state, sealer, tokens, serverName, log } = options;
+    this.#ladders = new Ladders(id);
+    this.#load = new LoadMeter(clock, options.capacity, options.switchesInZone);
+    this.#edges = new Edges({
+      zone,
+      switch: id,
+      log,
+      owns: () => this.#bundles.all(),
+      handlers: {
+        message: (flow, bundle, bytes) => this.#onMessage(flow, bundle, bytes),
+        flowClosed: (flow) => this.#onFlowClosed(flow),
+        stale: (bundle) => this.#onStale(bundle),
+      },
+    });
+    this.#media = new MediaLinks({
+      preferred: options.preferredMedia,
+      switch: id,
+      clock,
+      log,
+      onEvent: (event, media) => this.#calls.onMediaEvent(event, media),
+    });
+    const carrier = new CallCarrier({
+      clock,
+      edges: this.#edges,
+      media: this.#media,
+      state,
+      ladders: this.#ladders,
+      log,
+      bindingsOf: (account, user) => bindingsOf(state, account, user),
+      handle: (running, event) => this.#calls.handle(running, event),
+      opened: (running, stream, media) => this.#calls.streamOpened(running, stream, media),
+      confirmed: () => this.#doubt,
+      stillOwned: (running, epoch) => this.#bundles.epochOf(running.bundle) === epoch,
+    });
+    this.#calls = new CallTable(
+      {
+        clock,
+        random,
+        state,
+        sealer,
+        tokens,
+        bundles: this.#bundles,
+        serverName,
+        log,
+        snapshot: (account, number) => this.#snapshot(account, number),
+        onEnded: (running) => this.#onCallEnded(running),
+      },
+      carrier,
+    );
+    this.#requests = new Requests({
+      clock,
+      random,
+      state,
+      pairSecret: options.pairSecret,
+      directories: options.directories,
+      serverName,
+      log,
+      answer: (flow, text, remote) => {
+        this.#edges.send(flow, text, remote === undefined ? {} : { remote });
+      },
+    });
+    this.#lastTickMs = clock.nowMs();
+    this.#timer = clock.after(TICK_MS, () => this.#tick());
+  }
+
+  get callCount(): number {
+    return this.#calls.size;
+  }
+
+  acceptEdge(channel: Channel): void {
+    this.#edges.accept(channel);
+  }
+
+  acceptMedia(channel: Channel): void {
+    this.#media.accept(channel);
+  }
+
+  /** The supervisor: it grants bundles and asks whether we live. */
+  acceptZone(channel: Channel): void {
+    this.#zone = channel;
+    channel.onFrame(async (frame): Promise<Frame | undefined> => {
+      switch (frame.kind) {
+        case 'ping':
+          return { kind: 'ping', data: {} };
+        case 'grant': {
+          const calls = await this.#onGrant((frame.data as ZoneToSwitch['grant']).bundles);
+          return { kind: 'grant', data: { calls } };
+        }
+        case 'drain':
+          this.#draining = (frame.data as ZoneToSwitch['drain']).on;
+          this.#tellLoad();
+          return undefined;
+        default:
+          return undefined;
+      }
+    });
+  }
+
+  /** Control asks what an operator wants to know. */
+  acceptControl(channel: Channel): void {
+    channel.onFrame(async (frame): Promise<Frame | undefined> => {
+      switch (frame.kind) {
+        case 'calls':
+          return { kind: 'calls', data: { calls: this.#summaries() } };
+        case 'ladder': {
+          const { call } = frame.data as ControlToSwitch['ladder'];
+          return { kind: 'ladder', data: { entries: this.#ladders.of(call) } };
+        }
+        case 'hangup': {
+          const { call, commandId, actor } = frame.data as ControlToSwitch['hangup'];
+          const running = this.#calls.get(call);
+          if (running !== undefined) await this.#calls.handle(running, { type: 'hangup', commandId, actor });
+          return { kind: 'hangup', data: { applied: running !== undefined } };
+        }
+        default:
+          return undefined;
+      }
+    });
+  }
+
+  stop(): void {
+    this.#timer?.cancel();
+  }
+
+  // --- messages -------------------------------------------------------------------------------------------------------
+
+  async #onMessage(flow: Flow, bundle: BundleId | undefined, bytes: Uint8Array): Promise<void> {
+    const parsed = parseMessage(bytes);
+    if (!parsed.ok) {
+      this.#requests.refuseMalformed(parsed, flow);
+      return;
+    }
+    const { message } = parsed;
+    if (bundle !== undefined) await this.#bundles.ready(bundle);
+    const running = this.#calls.find(message);
+    if (running !== undefined) {
+      this.#capture(running, message, flow, bytes);
+      await this.#calls.handle(running, { type: 'message', message, flow });
+      return;
+    }
+    if (message.kind === 'response') return;
+    const work = await this.#requests.handle(message, flow);
+    if (work !== undefined) await this.#begin(message, flow, work, bytes);
+  }
+
+  async #begin(invite: SipRequest, flow: Flow, work: NewWork, bytes: Uint8Array): Promise<void> {
+    // While the caller was being authenticated the same INVITE may have come again.
+    const meanwhile = this.#calls.find(invite);
+    if (meanwhile !== undefined) {
+      await this.#calls.handle(meanwhile, { type: 'message', message: invite, flow });
+      return;
+    }
+    const bundle = this.#bundles.forNewCall();
+    if (bundle === undefined) {
+      this.#requests.refuse(invite, flow, 503, { retryAfterSec: 2 });
+      return;
+    }
+    this.#remember(work.snapshot);
+    this.#load.newCall();
+    const { running, written } = this.#calls.begin(
+      { id: newCallId(this.#options.random), invite, flow, caller: work.caller, callerDevice: work.device },
+      bundle,
+      work.snapshot,
+    );
+    this.#capture(running, invite, flow, bytes);
+    this.#options.log.info({ call: running.id, from: work.caller.extension, bundle }, 'call.began');
+    await written;
+  }
+
+  #capture(running: RunningCall, _message: SipMessage, flow: Flow, bytes: Uint8Array): void {
+    this.#ladders.capture(running.id, {
+      utcMs: this.#options.clock.utcMs(),
+      leg: '',
+      direction: 'in',
+      peer: `${flow.remote.address}:${flow.remote.port}`,
+      transport: flow.transport,
+      text: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1'),
+    });
+  }
+
+  async #onFlowClosed(flow: FlowId): Promise<void> {
+    await this.#requests.flowClosed(flow);
+    for (const running of this.#calls.all()) void this.#calls.handle(running, { type: 'flow-closed', flow });
+  }
+
+  // --- ownership ------------------------------------------------------------------------------------------------------
+
+  async #onGrant(bundles: ZoneToSwitch['grant']['bundles']): Promise<number> {
+    const adopted = bundles.filter((bundle) => bundle.from !== undefined);
+    const before = this.#calls.size;
+    let done: () => void = () => {};
+    const ready = new Promise<void>((resolve) => {
+      done = resolve;
+    });
+    for (const bundle of bundles)
+      this.#bundles.hold(bundle, bundle.from === undefined ? Promise.resolve() : ready);
+    try {
+      // The edges refuse the old epoch before the first call is read.
+      await this.#edges.own(bundles.map(({ bundle, epoch }) => ({ bundle, epoch })));
+      await Promise.all(adopted.map(({ bundle }) => this.#adopt(bundle)));
+    } finally {
+      done();
+    }
+    const calls = this.#calls.size - before;
+    if (adopted.length > 0) this.#options.log.warn({ bundles: adopted.length, calls }, 'bundles.adopted');
+    for (const { bundle } of adopted) if (this.#bundles.isEmptyAdopted(bundle)) this.#giveUp(bundle);
+    this.#tellLoad();
+    return calls;
+  }
+
+  async #adopt(bundle: BundleId): Promise<void> {
+    const { state, directories, log } = this.#options;
+    for (const { snapshot } of directories.directories.accounts) {
+      const stored = await state.list<Uint8Array>(snapshot.account, 'call', `${bundle}/`);
+      await Promise.all(
+        stored.map(async ({ value, key }) => {
+          try {
+            await this.#calls.adopt(value, bundle);
+            this.#load.calls++;
+          } catch (error) {
+            log.error({ key: key.id, error: String(error) }, 'call.not_adopted');
+          }
+        }),
+      );
+    }
+  }
+
+  /** Somebody else holds this bundle under a higher epoch: we fall silent about it. */
+  #onStale({ bundle, epoch }: BundleEpoch): void {
+    const ours = this.#bundles.epochOf(bundle);
+    if (ours === undefined || epoch <= ours) return;
+    this.#lose(bundle, 'an edge knows a higher epoch');
+  }
+
+  #lose(bundle: BundleId, why: string): void {
+    this.#options.log.warn({ bundle, why }, 'bundle.lost');
+    this.#bundles.drop(bundle);
+    this.#calls.dropBundle(bundle);
+  }
+
+  #giveUp(bundle: BundleId): void {
+    const epoch = this.#bundles.epochOf(bundle);
+    if (epoch === undefined) return;
+    this.#bundles.drop(bundle);
+    this.#edges.release([bundle]);
+    void this.#options.state.release({ bundle, epoch }).catch((error: unknown) => {
+      this.#options.log.warn({ bundle, error: String(error) }, 'bundle.not_released');
+    });
+  }
+
+  #onCallEnded(running: RunningCall): void {
+    this.#load.callEnded();
+    this.#ladders.ended(running.id);
+    if (this.#bundles.count(running.bundle, -1)) this.#giveUp(running.bundle);
+  }
+
+  // --- pace and figures -----------------------------------------------------------------------------------------------
+
+  #tick(): void {
+    const nowMs = this.#options.clock.nowMs();
+    const stoodStillMs = nowMs - this.#lastTickMs - TICK_MS;
+    this.#lastTickMs = nowMs;
+    if (stoodStillMs > OWN_JUMP_MS) this.#confirmOwnership(stoodStillMs);
+    const load = this.#load.load;
+    if (Math.abs(load - this.#toldLoad) >= 0.01) this.#tellLoad();
+    if (++this.#ticks % STATS_EVERY_TICKS === 0) this.#tellStats();
+    this.#timer = this.#options.clock.after(TICK_MS, () => this.#tick());
+  }
+
+  #confirmOwnership(stoodStillMs: number): void {
+    const { state, log } = this.#options;
+    log.warn({ stoodStillMs: Math.round(stoodStillMs) }, 'switch.own_loop_stood_still');
+    this.#doubt ??= (async () => {
+      for (const { bundle, epoch } of this.#bundles.all()) {
+        const lease = await state.lease(bundle);
+        if (lease !== undefined && lease.epoch > epoch) this.#lose(bundle, 'the state has a higher epoch');
+      }
+    })()
+      .catch((error: unknown) => log.warn({ error: String(error) }, 'ownership.not_confirmed'))
+      .finally(() => {
+        this.#doubt = undefined;
+      });
+  }
+
+  #tellLoad(): void {
+    this.#toldLoad = this.#load.load;
+    this.#edges.tellLoad(this.#toldLoad, this.#draining);
+  }
+
+  #tellStats(): void {
+    const data: SwitchToZone['stats'] = {
+      calls: this.#calls.size,
+      callsPerSecond: this.#load.callsPerSecond,
+      load: this.#load.load,
+      registrations: this.#requests.registrationCount,
+      bundles: this.#bundles.all().map(({ bundle }) => bundle),
+      ...(this.#options.usage?.() ?? { cpuPercent: 0, rssKib: 0 }),
+    };
+    this.#zone?.send({ kind: 'stats', data });
+  }
+
+  #summaries(): CallSummary[] {
+    const { zone, id } = this.#options;
+    return [...this.#calls.all()].flatMap(({ call }) =>
+      call === undefined ? [] : [{ ...summaryOf(call), zone, switch: id }],
+    );
+  }
+
+  // --- directory ------------------------------------------------------------------------------------------------------
+
+  #remember(snapshot: DirectorySnapshot): void {
+    this.#snapshots.set(`${snapshot.account} ${snapshot.number}`, snapshot);
+    // Calls outlive few changes of the directory; the oldest kept ones go first.
+    if (this.#snapshots.size > 64) this.#snapshots.delete(this.#snapshots.keys().next().value!);
+  }
+
+  #snapshot(account: AccountId, number: number | undefined): DirectorySnapshot | undefined {
+    return (
+      this.#snapshots.get(`${account} ${number}`) ??
+      this.#options.directories.directories.account(account)?.snapshot
+    );
+  }
+}

@@ -1,0 +1,8 @@
+/**
+ * A zone's supervisor: starts switches and media, watches them and the twin by heartbeat, fences what is stale and grants its
+ * bundles anew. It decides who owns; it never touches a call.
+ */
+export type { ChildRole, SpawnedProcess, Spawner } from './children.ts';
+export type { ProcessEnder } from './fencing.ts';
+export { startZone, type ZoneOptions } from './start.ts';
+export { BUNDLES_PER_SWITCH, Supervisor, type SupervisorOptions } from './supervisor.ts';

@@ -1,0 +1,411 @@
+import {
+  type BundleId,
+  type Clock,
+  type Logger,
+  newBundleId,
+  type Random,
+  type SwitchId,
+  type Timer,
+  type ZoneId,
+} from '../base/index.ts';
+import type {
+  BundleEpoch,
+  Channel,
+  Frame,
+  ProcessRef,
+  SwitchToZone,
+  ZoneStatus,
+  ZoneToSwitch,
+} from '../link/index.ts';
+import type { StatePort } from '../state/index.ts';
+import { type Child, type ChildRole, type Spawner, startChild } from './children.ts';
+import { fence, type ProcessEnder } from './fencing.ts';
+import { Heartbeat } from './heartbeat.ts';
+import { spreadBundles } from './spread.ts';
+
+/** How many bundles a fresh switch gets: when it dies, that many pieces are shared out among its adopters. */
+export const BUNDLES_PER_SWITCH = 16;
+/** A switch that takes longer to say that it adopted is watched by its heartbeat, not by this wait. */
+const GRANT_TIMEOUT_MS = 5_000;
+/** A child that dies at once again and again must not spin: the pause doubles from the first to the second figure. */
+const RESTART_PAUSE_MS = 50;
+const RESTART_PAUSE_MAX_MS = 5_000;
+const STABLE_AFTER_MS = 10_000;
+
+export interface SupervisorOptions {
+  readonly zone: ZoneId;
+  readonly twin: ZoneId | undefined;
+  readonly switches: readonly SwitchId[];
+  readonly media: readonly string[];
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly state: StatePort;
+  readonly spawner: Spawner;
+  readonly ender: ProcessEnder;
+  readonly log: Logger;
+  /** This process, told to the twin so that it can fence it. */
+  readonly self: ProcessRef;
+}
+
+/**
+ * Keeps one zone alive and takes the twin's work over when the twin is gone. It grants leases; it never touches a call. The
+ * order of an adoption is always: the stale process is dead, the lease is granted in the state, the adopter is told.
+ */
+export class Supervisor {
+  readonly #options: SupervisorOptions;
+  readonly #children = new Map<string, Child>();
+  readonly #heartbeat: Heartbeat;
+  #twin: { channel: Channel; processes: readonly ProcessRef[] } | undefined;
+  #draining = false;
+  #stopping = false;
+  /** Adoptions run one after the other: two deaths at once must not grant one bundle twice. */
+  #adopting: Promise<void> = Promise.resolve();
+  readonly #timers = new Set<Timer>();
+
+  constructor(options: SupervisorOptions) {
+    this.#options = options;
+    this.#heartbeat = new Heartbeat({
+      clock: options.clock,
+      log: options.log,
+      onSilent: (name) => this.#onSilent(name),
+    });
+  }
+
+  /** Starts every child of the zone. */
+  start(): void {
+    for (const id of this.#options.media) this.#startChild('media', id);
+    for (const id of this.#options.switches) this.#startChild('switch', id);
+    this.#heartbeat.start();
+  }
+
+  /** A child or the twin's supervisor has connected. */
+  accept(channel: Channel): void {
+    switch (channel.peer.role) {
+      case 'switch':
+      case 'media':
+        this.#acceptChild(channel);
+        return;
+      case 'zone':
+        this.acceptTwin(channel);
+        return;
+      case 'control':
+        channel.onFrame((frame) => this.#onControl(frame));
+        return;
+      default:
+        channel.close(`a zone's supervisor does not talk to a ${channel.peer.role}`);
+    }
+  }
+
+  /** The twin has connected, or we to it: one channel between the two. A new one replaces the old. */
+  acceptTwin(channel: Channel): void {
+    const { zone, twin, log } = this.#options;
+    if (channel.peer.id !== twin) {
+      channel.close(`zone ${channel.peer.id} is not the twin of zone ${zone}`);
+      return;
+    }
+    const before = this.#twin;
+    const supervisor: ProcessRef = {
+      role: 'zone',
+      id: channel.peer.id,
+      pid: channel.peer.pid,
+      startTime: channel.peer.startTime,
+    };
+    const samePeer = before?.channel.peer.pid === channel.peer.pid;
+    const entry = { channel, processes: samePeer ? (before?.processes ?? [supervisor]) : [supervisor] };
+    this.#twin = entry;
+    log.info({ twin: channel.peer.id, pid: channel.peer.pid }, 'twin.connected');
+    channel.onFrame((frame) => {
+      switch (frame.kind) {
+        case 'processes':
+          entry.processes = [supervisor, ...(frame.data as { processes: ProcessRef[] }).processes];
+          return undefined;
+        case 'ping':
+          return { kind: 'ping', data: {} };
+        case 'adopt': {
+          const { bundles } = frame.data as { bundles: BundleId[] };
+          return this.#serially(() => this.#grant(bundles)).then((granted) => ({
+            kind: 'adopt',
+            data: { granted },
+          }));
+        }
+        default:
+          return undefined;
+      }
+    });
+    channel.onClose(() => {
+      if (this.#twin === entry) this.#twinGone('its channel closed');
+    });
+    this.#heartbeat.watch('twin', channel);
+    this.#tellTwin();
+    this.#tellSwitches();
+  }
+
+  get twinUp(): boolean {
+    return this.#twin !== undefined;
+  }
+
+  status(): ZoneStatus {
+    const { zone } = this.#options;
+    const children = [...this.#children.values()];
+    const up = (child: Child) => child.state === 'up';
+    const switches = children.filter((child) => child.role === 'switch');
+    const media = children.filter((child) => child.role === 'media');
+    return {
+      id: zone,
+      state: this.#draining ? 'draining' : children.every(up) ? 'up' : 'starting',
+      loadPercent: Math.round(100 * this.#load()),
+      switches: switches.map((child) => ({
+        id: child.id as SwitchId,
+        pid: child.process.pid,
+        state: child.state,
+        calls: child.stats.calls ?? 0,
+        cpuPercent: child.stats.cpuPercent ?? 0,
+        rssKib: child.stats.rssKib ?? 0,
+      })),
+      media: media.map((child) => ({
+        id: child.id as ZoneStatus['media'][number]['id'],
+        pid: child.process.pid,
+        state: child.state,
+        streams: child.stats.streams ?? 0,
+        cpuPercent: child.stats.cpuPercent ?? 0,
+        rssKib: child.stats.rssKib ?? 0,
+      })),
+      calls: switches.reduce((sum, child) => sum + (child.stats.calls ?? 0), 0),
+      registrations: switches.reduce((most, child) => Math.max(most, child.stats.registrations ?? 0), 0),
+      twinUp: this.twinUp,
+    };
+  }
+
+  processes(): ProcessRef[] {
+    return [...this.#children.values()].map((child) => ({ ...child.process }));
+  }
+
+  /** Ends the zone cleanly: nothing is restarted, nothing adopted. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    this.#heartbeat.stop();
+    for (const timer of this.#timers) timer.cancel();
+    await Promise.all([...this.#children.values()].map((child) => child.stop()));
+    await this.#adopting;
+  }
+
+  // --- children ---------------------------------------------------------------------------------------------------
+
+  #startChild(role: ChildRole, id: string, restarts = 0): void {
+    const { clock, log, spawner } = this.#options;
+    const startedMs = clock.nowMs();
+    const child = startChild(spawner, role, id);
+    this.#children.set(child.name, child);
+    log.info({ child: child.name, pid: child.process.pid }, 'child.started');
+    this.#tellTwin();
+    child.onExit((how) => {
+      if (this.#stopping || this.#children.get(child.name) !== child) return;
+      log.warn({ child: child.name, pid: child.process.pid, how }, 'child.ended');
+      this.#heartbeat.forget(child.name);
+      child.state = 'ended';
+      child.channel?.close('the process has ended');
+      if (role === 'switch') void this.#serially(() => this.#shareOut(id as SwitchId));
+      const again = clock.nowMs() - startedMs > STABLE_AFTER_MS ? 0 : restarts + 1;
+      const pauseMs = again === 0 ? 0 : Math.min(RESTART_PAUSE_MAX_MS, RESTART_PAUSE_MS * 2 ** (again - 1));
+      this.#later(pauseMs, () => this.#startChild(role, id, again));
+    });
+  }
+
+  #acceptChild(channel: Channel): void {
+    const name = `${channel.peer.role} ${channel.peer.id}`;
+    const child = this.#children.get(name);
+    if (child === undefined || child.process.pid !== channel.peer.pid) {
+      channel.close(`${name} with pid ${channel.peer.pid} is not a child of this zone`);
+      return;
+    }
+    const firstTime = child.channel === undefined;
+    child.channel = channel;
+    channel.onFrame((frame) => {
+      if (frame.kind === 'stats') this.#onStats(child, frame.data as Partial<SwitchToZone['stats']>);
+      return undefined;
+    });
+    channel.onClose(() => {
+      if (child.channel === channel) child.channel = undefined;
+    });
+    this.#heartbeat.watch(name, channel);
+    child.state = 'up';
+    if (child.role === 'switch') {
+      this.#tellSwitches();
+      if (this.#draining || child.draining) channel.send({ kind: 'drain', data: { on: true } });
+      if (firstTime) void this.#serially(() => this.#grantNew(child));
+    }
+  }
+
+  #onStats(child: Child, stats: Child['stats']): void {
+    const before = this.#load();
+    child.stats = { ...child.stats, ...stats };
+    if (Math.abs(this.#load() - before) >= 0.01) this.#tellSwitches();
+  }
+
+  /** A heartbeat was missed: a frozen process is ended, and its end is handled where every end is handled. */
+  #onSilent(name: string): void {
+    if (name === 'twin') {
+      this.#twinGone('it was silent');
+      return;
+    }
+    const child = this.#children.get(name);
+    if (child === undefined) return;
+    this.#options.log.warn({ child: name, pid: child.process.pid }, 'child.silent');
+    this.#options.ender.end(child.process);
+  }
+
+  // --- adoption ---------------------------------------------------------------------------------------------------
+
+  #serially<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#adopting.then(work);
+    this.#adopting = result.then(
+      () => undefined,
+      (error: unknown) => this.#options.log.error({ error: String(error) }, 'adoption.failed'),
+    );
+    return result;
+  }
+
+  async #grantNew(child: Child): Promise<void> {
+    const { random, state, zone } = this.#options;
+    const owner = child.id as SwitchId;
+    const leases = await Promise.all(
+      Array.from({ length: BUNDLES_PER_SWITCH }, () => state.grant(newBundleId(random), owner, zone)),
+    );
+    await this.#tellGrant(child, leases, undefined);
+  }
+
+  /** The bundles of a dead switch go to its siblings, to the twin when there is none, else to its own next life. */
+  async #shareOut(dead: SwitchId): Promise<void> {
+    const { state, zone, log } = this.#options;
+    const leases = await state.leases();
+    const bundles = leases
+      .filter((lease) => lease.owner === dead && lease.zone === zone)
+      .map((lease) => lease.bundle);
+    if (bundles.length === 0) return;
+    if (this.#liveSwitches().length > 0) {
+      await this.#grant(bundles);
+      return;
+    }
+    const twin = this.#twin?.channel;
+    if (twin?.open) {
+      try {
+        await twin.request(
+          { kind: 'adopt', data: { bundles, from: zone }, lane: 'priority' },
+          GRANT_TIMEOUT_MS,
+        );
+        return;
+      } catch (error) {
+        log.warn({ error: String(error) }, 'adoption.twin_refused');
+      }
+    }
+    log.warn({ bundles: bundles.length }, 'adoption.waits_for_a_switch');
+    this.#later(RESTART_PAUSE_MS, () => void this.#serially(() => this.#shareOut(dead)));
+  }
+
+  #twinGone(why: string): void {
+    const twin = this.#twin;
+    if (twin === undefined || this.#stopping) return;
+    this.#twin = undefined;
+    this.#heartbeat.forget('twin');
+    const { log, ender, state } = this.#options;
+    log.warn({ twin: twin.channel.peer.id, why }, 'twin.gone');
+    void this.#serially(async () => {
+      await fence(twin.processes, ender, log);
+      twin.channel.close('fenced');
+      this.#tellSwitches();
+      const leases = await state.leases();
+      const bundles = leases
+        .filter((lease) => lease.zone === twin.channel.peer.id)
+        .map((lease) => lease.bundle);
+      const granted = await this.#grant(bundles);
+      log.info({ bundles: granted }, 'twin.adopted');
+    });
+  }
+
+  /** Grants bundles, evenly over this zone's live switches, and tells them to adopt. */
+  async #grant(bundles: readonly BundleId[]): Promise<number> {
+    const { state, zone, log } = this.#options;
+    const live = this.#liveSwitches();
+    if (live.length === 0) throw new Error('no live switch to grant to');
+    await Promise.all(
+      spreadBundles(bundles, live).map(async ({ child, share }) => {
+        const leases = await Promise.all(
+          share.map((bundle) => state.grant(bundle, child.id as SwitchId, zone)),
+        );
+        await this.#tellGrant(child, leases, zone);
+      }),
+    ).catch((error: unknown) => log.error({ error: String(error) }, 'grant.failed'));
+    return bundles.length;
+  }
+
+  async #tellGrant(child: Child, leases: readonly BundleEpoch[], from: ZoneId | undefined): Promise<void> {
+    const bundles = leases.map(({ bundle, epoch }) => ({
+      bundle,
+      epoch,
+      ...(from === undefined ? {} : { from }),
+    }));
+    try {
+      await child.channel?.request(
+        { kind: 'grant', data: { bundles } satisfies Omit<ZoneToSwitch['grant'], 'reply'>, lane: 'priority' },
+        GRANT_TIMEOUT_MS,
+      );
+    } catch (error) {
+      // It died or hangs: its heartbeat or its exit shares the bundles out again.
+      this.#options.log.warn({ child: child.name, error: String(error) }, 'grant.unanswered');
+    }
+  }
+
+  #liveSwitches(): Child[] {
+    return [...this.#children.values()].filter(
+      (child) => child.role === 'switch' && child.channel?.open === true,
+    );
+  }
+
+  // --- what others are told ---------------------------------------------------------------------------------------
+
+  #load(): number {
+    const switches = [...this.#children.values()].filter((child) => child.role === 'switch');
+    return switches.reduce((sum, child) => sum + (child.stats.load ?? 0), 0) / Math.max(1, switches.length);
+  }
+
+  #tellTwin(): void {
+    this.#twin?.channel.send({ kind: 'processes', data: { processes: this.processes() }, lane: 'priority' });
+  }
+
+  #tellSwitches(): void {
+    const data = { load: this.#load(), twinUp: this.twinUp };
+    for (const child of this.#liveSwitches()) child.channel?.send({ kind: 'zone', data });
+  }
+
+  async #onControl(frame: Frame): Promise<Frame | undefined> {
+    switch (frame.kind) {
+      case 'status':
+        return { kind: 'status', data: this.status() };
+      case 'drain': {
+        const { target, on } = frame.data as { target: string; on: boolean };
+        this.#drain(target, on);
+        return { kind: 'drain', data: {} };
+      }
+      default:
+        return undefined;
+    }
+  }
+
+  #drain(target: string, on: boolean): void {
+    const whole = target === `zone ${this.#options.zone}` || target === this.#options.zone;
+    if (whole) this.#draining = on;
+    for (const child of this.#children.values()) {
+      if (child.role !== 'switch' || !(whole || target === child.name || target === child.id)) continue;
+      child.draining = on;
+      child.channel?.send({ kind: 'drain', data: { on } });
+    }
+  }
+
+  #later(delayMs: number, action: () => void): void {
+    const timer = this.#options.clock.after(delayMs, () => {
+      this.#timers.delete(timer);
+      if (!this.#stopping) action();
+    });
+    this.#timers.add(timer);
+  }
+}
