@@ -1,0 +1,61 @@
+import type { Socket } from 'node:net';
+import type { Clock, Timer } from '../base/index.ts';
+
+/** What a connection needs of the bytes' carrier. The connection sets the three handlers before anything can arrive. */
+export interface Wire {
+  /** False: the carrier is congested, `onDrain` tells when to go on. */
+  send(chunk: Uint8Array): boolean;
+  /** Runs `flush` at the end of this turn, so that what one turn sends becomes one write. */
+  soon(flush: () => void): void;
+  /** Around the sends of one flush. */
+  cork(): void;
+  uncork(): void;
+  /** Ends after what was sent has left. */
+  end(): void;
+  destroy(): void;
+  onBytes: (bytes: Uint8Array) => void;
+  onDrain: () => void;
+  onEnd: (reason: string) => void;
+}
+
+/** Little is left to the kernel and to node, so that a priority frame has little to wait for. */
+const CONGESTED_BYTES = 1 << 16;
+
+/** A peer that does not take the last bytes within this time loses them. */
+const LAST_WORDS_MS = 1000;
+
+export function socketWire(socket: Socket, clock: Clock): Wire {
+  let ending: Timer | undefined;
+  let error: Error | undefined;
+  const wire: Wire = {
+    send(chunk) {
+      if (socket.destroyed || socket.writableEnded) return true;
+      socket.write(chunk);
+      return socket.writableLength < CONGESTED_BYTES;
+    },
+    // After the poll phase: everything that this turn's packets caused goes out together.
+    soon: setImmediate,
+    cork: () => socket.cork(),
+    uncork: () => socket.uncork(),
+    end() {
+      if (socket.destroyed) return;
+      socket.end();
+      ending ??= clock.after(LAST_WORDS_MS, () => socket.destroy());
+    },
+    destroy: () => socket.destroy(),
+    onBytes() {},
+    onDrain() {},
+    onEnd() {},
+  };
+  socket.on('data', (bytes: Buffer) => wire.onBytes(bytes));
+  socket.on('drain', () => wire.onDrain());
+  socket.on('error', (cause) => {
+    error = cause;
+  });
+  socket.on('end', () => wire.onEnd('the peer ended the connection'));
+  socket.on('close', () => {
+    ending?.cancel();
+    wire.onEnd(error?.message ?? 'the connection ended');
+  });
+  return wire;
+}
