@@ -16,10 +16,12 @@ export { type NameAddr, parseNameAddr, scanTag, serializeNameAddr, tagOf } from 
 export * from './outbound.ts';
 export { type Params, parseTokenParams, serializeParams } from './params.ts';
 export { DEFAULT_LIMITS, type Parsed, type ParseLimits, parseMessage, type Refused } from './parse.ts';
+export { type Peeked, peek } from './peek.ts';
 export { reasonPhrase } from './reasons.ts';
 export * from './reliable.ts';
 export { serialize } from './serialize.ts';
 export * from './session-timer.ts';
+export { type FramerOptions, type StreamEvent, StreamFramer } from './stream-framer.ts';
 export * from './transaction.ts';
 export {
   receiveResponse,
@@ -43,4 +45,6 @@ export {
   type Uri,
   unescapeText,
 } from './uri.ts';
+export { uriEquals } from './uri-equals.ts';
+export { validateRequest, validateResponse } from './validate.ts';
 export { parseVia, scanVia, serializeVia, topVia, type Via, viasOf } from './via.ts';

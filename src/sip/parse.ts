@@ -1,6 +1,6 @@
 import { fromBytes } from './bytes.ts';
-import { is, isSpace, isToken, parseNumber, skip, TOKEN, trimmed } from './chars.ts';
-import { canonicalName } from './header-names.ts';
+import { isSpace, parseNumber, skip, TOKEN } from './chars.ts';
+import { isFolded, lineEndFrom, readHeader, unfold } from './head-lines.ts';
 import type { SipHeader, SipMessage, SipRequest } from './message.ts';
 
 /** Sizes in bytes. What is larger is refused, never cut. */
@@ -151,40 +151,18 @@ function readHeaders(head: string, start: number, maxHeaders: number): ReadHeade
       break;
     }
     let end = lineEndFrom(head, pos);
-    let folded: string[] | undefined;
-    // A line that begins with white space goes on where the one above ended (§7.3.1).
-    while (isSpace(head.charCodeAt(end + 2))) {
-      const next = lineEndFrom(head, end + 2);
-      folded ??= [trimmed(head, pos, end)];
-      const piece = trimmed(head, end + 2, next);
-      if (piece !== '') folded.push(piece);
-      end = next;
-    }
-    const entry = folded === undefined ? readHeader(head, pos, end) : readFolded(folded.join(' '));
+    let entry: SipHeader | undefined;
+    if (isFolded(head, end)) {
+      const unfolded = unfold(head, pos, end);
+      entry = readHeader(unfolded.line, 0, unfolded.line.length);
+      end = unfolded.end;
+    } else entry = readHeader(head, pos, end);
     if (entry === undefined)
       problem ??= { status: 400, reason: `malformed header line ${headers.length + 1}` };
     else headers.push(entry);
     pos = end + 2;
   }
   return problem === undefined ? { headers } : { headers, problem };
-}
-
-function lineEndFrom(head: string, pos: number): number {
-  const end = head.indexOf('\r\n', pos);
-  return end === -1 ? head.length : end;
-}
-
-const readFolded = (line: string): SipHeader | undefined => readHeader(line, 0, line.length);
-
-function readHeader(text: string, start: number, end: number): SipHeader | undefined {
-  const nameEnd = skip(text, start, TOKEN);
-  let colon = nameEnd;
-  while (isSpace(text.charCodeAt(colon))) colon++;
-  if (nameEnd === start || colon >= end || text.charCodeAt(colon) !== 0x3a) return undefined;
-  const value = trimmed(text, colon + 1, end);
-  // A lone CR or LF would be a line break to a laxer reader behind us.
-  if (value.includes('\n') || value.includes('\r')) return undefined;
-  return { name: canonicalName(text.slice(start, nameEnd)), value };
 }
 
 /** How long the body is, or why that cannot be told. */
@@ -199,6 +177,3 @@ function bodyLength(headers: readonly SipHeader[], available: number): number | 
   // Without one, a datagram's body goes to its end (§18.3).
   return length ?? available;
 }
-
-/** Whether the text may stand as a method. */
-export const isMethod = (text: string): boolean => isToken(text) && is(text, 0, TOKEN);

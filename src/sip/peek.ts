@@ -1,0 +1,193 @@
+import { fromBytes } from './bytes.ts';
+import { isSpace, parseNumber, skip, TOKEN } from './chars.ts';
+import { MAX_CSEQ, parseCSeq } from './fields.ts';
+import { isFolded, lineEndFrom, readHeader, unfold } from './head-lines.ts';
+import type { SipHeader } from './message.ts';
+import { scanTag } from './name-addr.ts';
+import { scanVia } from './via.ts';
+
+/** What the edge must know of a message to pass it on. What is absent or malformed is undefined. */
+export interface Peeked {
+  readonly kind: 'request' | 'response';
+  /** The request's method; for a response the one in its CSeq (empty if there is none). */
+  readonly method: string;
+  /** Responses only. */
+  readonly status?: number;
+  /** Requests only: the Request-URI as it came, and its user with its escapes. */
+  readonly uri?: string;
+  readonly uriUser?: string;
+  readonly branch?: string;
+  readonly sentBy?: { readonly host: string; readonly port?: number };
+  /** The client asks for RFC 3581: the top Via holds `rport`. */
+  readonly hasRport: boolean;
+  readonly callId?: string;
+  readonly fromTag?: string;
+  readonly toTag?: string;
+  readonly cseq?: number;
+  /** An Authorization or Proxy-Authorization is there. */
+  readonly hasAuthorization: boolean;
+  readonly contentLength?: number;
+  readonly maxForwards?: number;
+}
+
+const MAX_HEAD_BYTES = 64 * 1024;
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+
+/**
+ * One cheap pass over the headers, without building the message. Undefined when the first line is no SIP. Where `parseMessage` accepts a
+ * message, both read the same; a message that it would refuse may be peeked at all the same.
+ */
+export function peek(bytes: Uint8Array): Peeked | undefined {
+  let start = 0;
+  while (bytes[start] === 0x0d && bytes[start + 1] === 0x0a) start += 2;
+  const text = fromBytes(bytes, start, Math.min(bytes.length, start + MAX_HEAD_BYTES + 4));
+  const lineEnd = lineEndFrom(text, 0);
+  const found = peekStartLine(text, lineEnd);
+  if (found === undefined) return undefined;
+
+  let pos = lineEnd + 2;
+  let seen = 0;
+  while (pos < text.length) {
+    let end = lineEndFrom(text, pos);
+    if (end === pos) break;
+    if (mayMatter(text, pos)) {
+      let entry: SipHeader | undefined;
+      if (isFolded(text, end)) {
+        const unfolded = unfold(text, pos, end);
+        entry = readHeader(unfolded.line, 0, unfolded.line.length);
+        end = unfolded.end;
+      } else entry = readHeader(text, pos, end);
+      if (entry !== undefined) seen = note(found, entry, seen);
+    }
+    pos = end + 2;
+  }
+  return found;
+}
+
+function peekStartLine(text: string, end: number): Mutable<Peeked> | undefined {
+  if (text.startsWith('SIP/2.0 ') || text.slice(0, 8).toUpperCase() === 'SIP/2.0 ') {
+    const status = parseNumber(text.slice(8, 11), 699);
+    if (status === undefined || status < 100 || (end > 11 && text.charCodeAt(11) !== 0x20)) return undefined;
+    return { kind: 'response', method: '', status, hasRport: false, hasAuthorization: false };
+  }
+  const methodEnd = skip(text, 0, TOKEN);
+  if (methodEnd === 0 || !isSpace(text.charCodeAt(methodEnd))) return undefined;
+  const version = text.startsWith(' SIP/2.0', end - 8)
+    ? end - 8
+    : text.slice(0, end).toUpperCase().lastIndexOf(' SIP/');
+  if (version < methodEnd) return undefined;
+  const uri = text.slice(methodEnd + 1, version);
+  const found: Mutable<Peeked> = {
+    kind: 'request',
+    method: text.slice(0, methodEnd),
+    uri,
+    hasRport: false,
+    hasAuthorization: false,
+  };
+  const user = userIn(uri);
+  if (user !== undefined) found.uriUser = user;
+  return found;
+}
+
+/** The user part of a SIP or SIPS URI, without its password. */
+function userIn(uri: string): string | undefined {
+  const colon = uri.indexOf(':');
+  const sign = uri.indexOf('@', colon);
+  if (colon === -1 || sign === -1) return undefined;
+  const password = uri.indexOf(':', colon + 1);
+  return uri.slice(colon + 1, password !== -1 && password < sign ? password : sign);
+}
+
+/** By the first letter and the length of what may be the name: most headers are passed over without being read. */
+function mayMatter(text: string, pos: number): boolean {
+  const second = text.charCodeAt(pos + 1) | 0x20;
+  const isCompact = second === 0x3a || second === 0x20 || second === 0x29;
+  switch (text.charCodeAt(pos) | 0x20) {
+    case 0x76: // Via, v
+      return isCompact || second === 0x69;
+    case 0x66: // From, f
+      return isCompact || second === 0x72;
+    case 0x74: // To, t
+      return isCompact || second === 0x6f;
+    case 0x69: // i
+    case 0x6c: // l
+      return isCompact;
+    case 0x63: // CSeq, Call-ID, Content-Length
+      return second === 0x73 || second === 0x61 || (text.charCodeAt(pos + 8) | 0x20) === 0x6c;
+    case 0x6d: // Max-Forwards
+      return second === 0x61;
+    case 0x61: // Authorization
+      return second === 0x75;
+    case 0x70: // Proxy-Authorization
+      return second === 0x72;
+    default:
+      return false;
+  }
+}
+
+const VIA = 1;
+const FROM = 2;
+const TO = 4;
+
+/** Takes what matters of a header; the first of its name counts. `seen` remembers those that may be there without a value. */
+function note(found: Mutable<Peeked>, { name, value }: SipHeader, seen: number): number {
+  switch (name) {
+    case 'Via':
+      if ((seen & VIA) === 0) noteVia(found, value);
+      return seen | VIA;
+    case 'From': {
+      const tag = (seen & FROM) === 0 ? scanTag(value) : undefined;
+      if (tag !== undefined) found.fromTag = tag;
+      return seen | FROM;
+    }
+    case 'To': {
+      const tag = (seen & TO) === 0 ? scanTag(value) : undefined;
+      if (tag !== undefined) found.toTag = tag;
+      return seen | TO;
+    }
+    case 'Call-ID':
+      found.callId ??= value;
+      return seen;
+    case 'CSeq':
+      if (found.cseq === undefined) noteCSeq(found, value);
+      return seen;
+    case 'Content-Length':
+      return noteNumber(found, 'contentLength', value, seen);
+    case 'Max-Forwards':
+      return noteNumber(found, 'maxForwards', value, seen);
+    case 'Authorization':
+    case 'Proxy-Authorization':
+      found.hasAuthorization = true;
+      return seen;
+    default:
+      return seen;
+  }
+}
+
+function noteVia(found: Mutable<Peeked>, value: string): void {
+  const via = scanVia(value)?.via;
+  if (via === undefined) return;
+  found.sentBy = via.port === undefined ? { host: via.host } : { host: via.host, port: via.port };
+  const { branch, rport } = via.params;
+  if (typeof branch === 'string') found.branch = branch;
+  found.hasRport = rport !== undefined;
+}
+
+function noteCSeq(found: Mutable<Peeked>, value: string): void {
+  const cseq = parseCSeq(value);
+  if (cseq === undefined) return;
+  found.cseq = cseq.seq;
+  if (found.kind === 'response') found.method = cseq.method;
+}
+
+function noteNumber(
+  found: Mutable<Peeked>,
+  field: 'contentLength' | 'maxForwards',
+  value: string,
+  seen: number,
+): number {
+  const number = parseNumber(value, MAX_CSEQ);
+  if (number !== undefined) found[field] ??= number;
+  return seen;
+}
