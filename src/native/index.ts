@@ -1,0 +1,31 @@
+/**
+ * The kernel behind a door: boot-time clock, chance, processes named by pid and start time, many UDP sockets in one loop,
+ * Unix sockets that carry descriptors, OpenSSL's ciphers. The only room that calls C (through koffi); lengths are checked here, so that no
+ * caller can make the kernel read or write outside a buffer.
+ */
+export type { CipherLibrary, CounterContext, GcmContext, HmacContext } from './ciphers.ts';
+export { bootId, systemClock } from './clock.ts';
+export { ciphers, loadCiphers } from './openssl.ts';
+export { endProcess, isSameProcess, killExact, processStartTime, type SignalName } from './process.ts';
+export { systemRandom } from './random.ts';
+export {
+  LONGEST_PACKET_BYTES,
+  type PacketBatch,
+  type PacketHandler,
+  ROOM_BEHIND_BYTES,
+  type UdpCounters,
+  type UdpLoop,
+  type UdpOpenOptions,
+  type UdpSocket,
+} from './udp.ts';
+export { formatAddress, parseAddress, UdpAddress } from './udp-address.ts';
+export { openUdpLoop } from './udp-open.ts';
+export { LONGEST_MESSAGE_BYTES } from './unix-message.ts';
+export {
+  closeDescriptors,
+  connectUnix,
+  listenUnix,
+  type UnixListener,
+  type UnixMessage,
+  type UnixSocket,
+} from './unix-socket.ts';
