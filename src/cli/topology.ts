@@ -131,18 +131,8 @@ export async function readTopology(
     );
   });
   zones.forEach((zone, index) => {
-    if (zone?.twin === undefined || zone.id === undefined) return;
-    const path = ['zones', index, 'twin'];
-    if (zone.twin === zone.id) return report(path, `zone "${zone.id}" is named as its own twin`);
-    const twinAt = zoneIds.get(zone.twin);
-    if (twinAt === undefined)
-      return report(path, `the twin "${zone.twin}" of zone "${zone.id}" is not among the zones`);
-    const back = zones[twinAt]?.twin;
-    if (back !== undefined && back !== zone.id)
-      report(
-        path,
-        `zone "${zone.id}" names "${zone.twin}" as its twin, but that names "${back}": a pair names each other`,
-      );
+    const wrong = zone === undefined ? undefined : wrongTwin(zone, zones, zoneIds);
+    if (wrong !== undefined) report(['zones', index, 'twin'], wrong);
   });
 
   const given = rangeText === undefined ? undefined : parsePortRange(rangeText);
@@ -188,6 +178,22 @@ export async function readTopology(
       },
     })),
   });
+}
+
+/** Twins name each other. */
+function wrongTwin(
+  { id, twin }: { id?: string; twin?: string },
+  zones: readonly ({ twin?: string } | undefined)[],
+  ids: ReadonlyMap<string, number>,
+): string | undefined {
+  if (id === undefined || twin === undefined) return undefined;
+  if (twin === id) return `zone "${id}" is named as its own twin`;
+  const at = ids.get(twin);
+  if (at === undefined) return `the twin "${twin}" of zone "${id}" is not among the zones`;
+  const back = zones[at]?.twin;
+  return back === undefined || back === id
+    ? undefined
+    : `zone "${id}" names "${twin}" as its twin, but that names "${back}": a pair names each other`;
 }
 
 function claim(
