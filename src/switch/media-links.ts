@@ -1,4 +1,4 @@
-import { type Clock, type Logger, type MediaId, type StreamId, TwinlineError } from '../base/index.ts';
+import { type Clock, type Logger, type MediaId, TwinlineError } from '../base/index.ts';
 import { type Channel, type Frame, PROTOCOL_VERSION } from '../link/index.ts';
 import type { MediaEvent, StreamOpened, StreamReport, StreamSpec, SwitchToMedia } from '../media/index.ts';
 

@@ -24,7 +24,6 @@ import type {
   SwitchToZone,
   ZoneToSwitch,
 } from '../link/index.ts';
-import { bindingsOf } from '../registrar/index.ts';
 import { parseMessage, type SipMessage, type SipRequest } from '../sip/index.ts';
 import type { Sealer, StatePort } from '../state/index.ts';
 import { Bundles } from './bundles.ts';
@@ -35,6 +34,7 @@ import { Ladders } from './ladder.ts';
 import { LoadMeter, type ZoneCapacity } from './load.ts';
 import { MediaLinks } from './media-links.ts';
 import { type NewWork, Requests } from './requests.ts';
+import { stampVia } from './via.ts';
 
 /** How often load and figures are told, and our own pace is watched. */
 const TICK_MS = 250;
@@ -79,6 +79,8 @@ export class CallSwitch {
   #zone: Channel | undefined;
   #draining = false;
   #toldLoad = 0;
+  /** The whole zone's load as the supervisor last said, and ours at that moment. */
+  #zoneLoad: { load: number; own: number } | undefined;
   #ticks = 0;
   #lastTickMs: number;
   #timer: Timer | undefined;
@@ -116,7 +118,7 @@ export class CallSwitch {
       state,
       ladders: this.#ladders,
       log,
-      bindingsOf: (account, user) => bindingsOf(state, account, user),
+      bindingsOf: (account, user) => this.#requests.registrar.bindingsOf(account, user),
       handle: (running, event) => this.#calls.handle(running, event),
       opened: (running, stream, media) => this.#calls.streamOpened(running, stream, media),
       confirmed: () => this.#doubt,
@@ -180,6 +182,9 @@ export class CallSwitch {
           this.#draining = (frame.data as ZoneToSwitch['drain']).on;
           this.#tellLoad();
           return undefined;
+        case 'zone':
+          this.#zoneLoad = { load: (frame.data as ZoneToSwitch['zone']).load, own: this.#load.load };
+          return undefined;
         default:
           return undefined;
       }
@@ -210,6 +215,7 @@ export class CallSwitch {
 
   stop(): void {
     this.#timer?.cancel();
+    this.#requests.stop();
   }
 
   // --- messages -------------------------------------------------------------------------------------------------------
@@ -220,7 +226,7 @@ export class CallSwitch {
       this.#requests.refuseMalformed(parsed, flow);
       return;
     }
-    const { message } = parsed;
+    const message = parsed.message.kind === 'request' ? stampVia(parsed.message, flow) : parsed.message;
     if (bundle !== undefined) await this.#bundles.ready(bundle);
     const running = this.#calls.find(message);
     if (running !== undefined) {
@@ -351,7 +357,7 @@ export class CallSwitch {
     const stoodStillMs = nowMs - this.#lastTickMs - TICK_MS;
     this.#lastTickMs = nowMs;
     if (stoodStillMs > OWN_JUMP_MS) this.#confirmOwnership(stoodStillMs);
-    const load = this.#load.load;
+    const load = this.#loadOfZone();
     if (Math.abs(load - this.#toldLoad) >= 0.01) this.#tellLoad();
     if (++this.#ticks % STATS_EVERY_TICKS === 0) this.#tellStats();
     this.#timer = this.#options.clock.after(TICK_MS, () => this.#tick());
@@ -372,8 +378,15 @@ export class CallSwitch {
       });
   }
 
+  /** What the supervisor said, moved on by what happened here since. */
+  #loadOfZone(): number {
+    const own = this.#load.load;
+    if (this.#zoneLoad === undefined) return own;
+    return Math.max(0, this.#zoneLoad.load + (own - this.#zoneLoad.own) / this.#options.switchesInZone);
+  }
+
   #tellLoad(): void {
-    this.#toldLoad = this.#load.load;
+    this.#toldLoad = this.#loadOfZone();
     this.#edges.tellLoad(this.#toldLoad, this.#draining);
   }
 

@@ -1,0 +1,179 @@
+import { type Clock, type FlowId, type Logger, type Random, randomText, type Timer } from '../base/index.ts';
+import type { Device, DirectorySnapshot, DirectoryWatch, User } from '../directory/index.ts';
+import type { Flow } from '../link/index.ts';
+import { countRegistrations, Registrar } from '../registrar/index.ts';
+import {
+  createResponse,
+  type Refused,
+  type SipRequest,
+  type SipResponse,
+  serialize,
+  tagOf,
+  toOf,
+  validateRequest,
+} from '../sip/index.ts';
+import type { StatePort } from '../state/index.ts';
+import { answerRemote, stampVia } from './via.ts';
+
+const ALLOW = 'INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REGISTER';
+const DIALOG_METHODS: ReadonlySet<string> = new Set(['BYE', 'INFO', 'UPDATE', 'PRACK', 'REFER', 'NOTIFY']);
+/** Counting reads every registration: often enough for a status page. */
+const COUNT_EVERY_MS = 5_000;
+
+/** An INVITE whose sender is known: a call to begin. */
+export interface NewWork {
+  readonly caller: User;
+  readonly device: Device;
+  readonly snapshot: DirectorySnapshot;
+}
+
+export interface RequestsOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly state: StatePort;
+  readonly pairSecret: Uint8Array;
+  readonly directories: DirectoryWatch;
+  readonly serverName: string;
+  readonly log: Logger;
+  readonly answer: (flow: Flow, text: string, remote?: { address: string; port: number }) => void;
+}
+
+/** Requests that belong to no call: registering, asking, and whatever must be refused. Stateless but for the registrar's counts. */
+export class Requests {
+  readonly #options: RequestsOptions;
+  readonly #registrar: Registrar;
+  #registrations = 0;
+  #timer: Timer | undefined;
+
+  constructor(options: RequestsOptions) {
+    this.#options = options;
+    this.#registrar = new Registrar(options);
+    this.#count();
+  }
+
+  get registrationCount(): number {
+    return this.#registrations;
+  }
+
+  get registrar(): Registrar {
+    return this.#registrar;
+  }
+
+  stop(): void {
+    this.#timer?.cancel();
+  }
+
+  /** Answers the request, or gives back the call that it begins. `request` carries its stamped Via. */
+  async handle(request: SipRequest, flow: Flow): Promise<NewWork | undefined> {
+    if (request.method === 'ACK') return undefined;
+    const problem = validateRequest(request);
+    if (problem !== undefined && !problem.ok) {
+      this.refuse(request, flow, problem.status ?? 400, { reason: problem.reason });
+      return undefined;
+    }
+    const to = toOf(request);
+    if (to !== undefined && tagOf(to) !== undefined && request.method !== 'REGISTER') {
+      // A dialog that we do not know, or no longer (RFC 3261 §12.2.2).
+      this.refuse(request, flow, 481);
+      return undefined;
+    }
+    switch (request.method) {
+      case 'REGISTER':
+        await this.#register(request, flow);
+        return undefined;
+      case 'INVITE':
+        return this.#invite(request, flow);
+      case 'OPTIONS':
+        this.#send(
+          createResponse(request, 200, {
+            toTag: this.#tag(),
+            headers: { Allow: ALLOW, Accept: 'application/sdp', Supported: 'path, outbound, 100rel, timer' },
+          }),
+          request,
+          flow,
+        );
+        return undefined;
+      case 'CANCEL':
+        this.refuse(request, flow, 481);
+        return undefined;
+      default:
+        if (DIALOG_METHODS.has(request.method)) this.refuse(request, flow, 481);
+        else this.refuse(request, flow, 405, { allow: true });
+        return undefined;
+    }
+  }
+
+  /** A message that could not be read: an answer where RFC 3261 allows one, silence otherwise. */
+  refuseMalformed(refused: Refused, flow: Flow): void {
+    const { request, status, reason } = refused;
+    this.#options.log.debug({ flow: flow.id, reason }, 'message.malformed');
+    if (request === undefined || status === undefined || request.method === 'ACK') return;
+    this.refuse(stampVia(request, flow), flow, status, { reason });
+  }
+
+  refuse(
+    request: SipRequest,
+    flow: Flow,
+    status: number,
+    details: { reason?: string; retryAfterSec?: number; allow?: boolean } = {},
+  ): void {
+    if (request.method === 'ACK') return;
+    const headers: Record<string, string> = {};
+    if (details.retryAfterSec !== undefined) headers['Retry-After'] = String(details.retryAfterSec);
+    if (details.allow === true) headers['Allow'] = ALLOW;
+    const response = createResponse(request, status, {
+      toTag: this.#tag(),
+      headers,
+      ...(details.reason === undefined ? {} : { reason: details.reason }),
+    });
+    this.#send(response, request, flow);
+  }
+
+  async flowClosed(flow: FlowId): Promise<void> {
+    await this.#registrar.dropFlow(flow);
+  }
+
+  async #register(request: SipRequest, flow: Flow): Promise<void> {
+    const { directories } = this.#options;
+    const who = await this.#registrar.authenticate(request, flow, directories.directories, 'registrar');
+    const response =
+      who.outcome === 'verified' ? await this.#registrar.register(request, flow, who) : who.response;
+    this.#send(response, request, flow);
+  }
+
+  async #invite(request: SipRequest, flow: Flow): Promise<NewWork | undefined> {
+    const { directories } = this.#options;
+    const who = await this.#registrar.authenticate(request, flow, directories.directories, 'proxy');
+    if (who.outcome !== 'verified') {
+      this.#send(who.response, request, flow);
+      return undefined;
+    }
+    return { caller: who.user, device: who.device, snapshot: who.index.snapshot };
+  }
+
+  #send(response: SipResponse, request: SipRequest, flow: Flow): void {
+    const named: SipResponse = {
+      ...response,
+      headers: [...response.headers, { name: 'Server', value: this.#options.serverName }],
+    };
+    this.#options.answer(flow, serialize(named), answerRemote(request, flow));
+  }
+
+  #tag(): string {
+    return randomText(this.#options.random, 10);
+  }
+
+  #count(): void {
+    const { directories, state, clock } = this.#options;
+    const accounts = directories.directories.accounts;
+    void Promise.all(
+      accounts.map(({ snapshot }) => countRegistrations(state, snapshot.account, clock.utcMs())),
+    ).then(
+      (counts) => {
+        this.#registrations = counts.reduce((sum, count) => sum + count, 0);
+      },
+      () => {},
+    );
+    this.#timer = clock.after(COUNT_EVERY_MS, () => this.#count());
+  }
+}

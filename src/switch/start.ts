@@ -1,0 +1,45 @@
+import type { Channel, LinkClient, Peer } from '../link/index.ts';
+import { connectLink, listenLink } from '../link/index.ts';
+import { CallSwitch, type CallSwitchOptions } from './switch.ts';
+
+export interface SwitchOptions extends CallSwitchOptions {
+  /** Who this process is: role `switch`, the switch's id, its pid and start time. */
+  readonly self: Peer;
+  /** Where control reaches us. */
+  readonly socket: string;
+  readonly zoneSocket: string;
+  readonly edgeSockets: readonly string[];
+  readonly mediaSockets: readonly string[];
+}
+
+/** Runs a call switch in this process. Resolves once it listens; it connects, and connects again, by itself. */
+export async function startSwitch(
+  options: SwitchOptions,
+): Promise<{ callSwitch: CallSwitch; stop(): Promise<void> }> {
+  const { self, clock, random, log } = options;
+  const callSwitch = new CallSwitch(options);
+  const connect = (path: string, onChannel: (channel: Channel) => void): LinkClient =>
+    connectLink({ path, self, clock, random, log, onChannel });
+  const listener = await listenLink({
+    path: options.socket,
+    self,
+    clock,
+    log,
+    onChannel: (channel) => callSwitch.acceptControl(channel),
+    refuse: (peer) =>
+      peer.role === 'control' ? undefined : `a switch is not reached by a ${peer.role} here`,
+  });
+  const clients = [
+    ...options.edgeSockets.map((path) => connect(path, (channel) => callSwitch.acceptEdge(channel))),
+    ...options.mediaSockets.map((path) => connect(path, (channel) => callSwitch.acceptMedia(channel))),
+    connect(options.zoneSocket, (channel) => callSwitch.acceptZone(channel)),
+  ];
+  return {
+    callSwitch,
+    async stop() {
+      callSwitch.stop();
+      for (const client of clients) client.close('the switch ends');
+      await listener.close();
+    },
+  };
+}

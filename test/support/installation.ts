@@ -1,0 +1,156 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { createSocket } from 'node:dgram';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { promisify } from 'node:util';
+
+export const ROOT = path.resolve(import.meta.dirname, '../..');
+const MAIN = path.join(ROOT, 'dist/cli/main.js');
+const START_TIMEOUT_MS = 60_000;
+
+export interface InstallationOptions {
+  readonly config?: string;
+  readonly topology?: string;
+  readonly arguments?: readonly string[];
+}
+
+/** A whole Twinline of its own: real processes, own ports, own data directory; gone without a trace when closed. */
+export class Installation {
+  readonly portBase: number;
+  readonly data: string;
+  readonly #child: ChildProcess;
+  #output = '';
+  #exit: { code: number | null; signal: NodeJS.Signals | null } | undefined;
+
+  private constructor(child: ChildProcess, portBase: number, data: string) {
+    this.#child = child;
+    this.portBase = portBase;
+    this.data = data;
+    child.stdout?.on('data', (chunk) => {
+      this.#output += String(chunk);
+    });
+    child.stderr?.on('data', (chunk) => {
+      this.#output += String(chunk);
+    });
+    child.once('exit', (code, signal) => {
+      this.#exit = { code, signal };
+    });
+  }
+
+  /** Resolves when it has said `ready`; rejects with what it said instead. */
+  static async start(options: InstallationOptions = {}): Promise<Installation> {
+    if (!existsSync(MAIN)) throw new Error('dist/ is missing: run `npm run build` first');
+    const portBase = await freePortBase();
+    const mediaFrom = 16_384 + 2 * Math.floor(Math.random() * 1_000);
+    const data = mkdtempSync(path.join(tmpdir(), 'twinline-test-'));
+    const args = [
+      MAIN,
+      'up',
+      '--port-base',
+      String(portBase),
+      '--media-ports',
+      `${mediaFrom}-${mediaFrom + 3_999}`,
+      '--data',
+      data,
+      ...(options.config === undefined ? [] : ['--config', options.config]),
+      ...(options.topology === undefined ? [] : ['--topology', options.topology]),
+      ...(options.arguments ?? []),
+    ];
+    const child = spawn(process.execPath, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] });
+    const installation = new Installation(child, portBase, data);
+    await installation.#ready();
+    return installation;
+  }
+
+  get output(): string {
+    return this.#output;
+  }
+
+  port(transport: 'udp' | 'tcp' | 'tls' | 'ws' | 'wss'): number {
+    return this.portBase + { udp: 60, tcp: 60, tls: 61, ws: 62, wss: 63 }[transport];
+  }
+
+  /** Runs a `twinline` command against it and gives the `--json` object. Rejects with the command's sentence. */
+  async twinline<T = unknown>(...args: string[]): Promise<T> {
+    const { stdout } = await promisify(execFile)(
+      process.execPath,
+      [MAIN, ...args, '--data', this.data, '--json'],
+      { cwd: ROOT },
+    );
+    return JSON.parse(stdout) as T;
+  }
+
+  /** What a process wrote to its log, by the file's name without `.log`. */
+  logs(): Record<string, string> {
+    const directory = path.join(this.data, 'log');
+    if (!existsSync(directory)) return {};
+    return Object.fromEntries(
+      readdirSync(directory).map((file) => [
+        file.replace(/\.log$/, ''),
+        readFileSync(path.join(directory, file), 'utf8'),
+      ]),
+    );
+  }
+
+  async stop(): Promise<{ code: number | null; signal: NodeJS.Signals | null }> {
+    if (this.#exit === undefined) {
+      const gone = new Promise<void>((resolve) => this.#child.once('exit', () => resolve()));
+      this.#child.kill('SIGTERM');
+      await gone;
+    }
+    if (process.env['TWINLINE_KEEP_DATA'] === undefined) rmSync(this.data, { recursive: true, force: true });
+    return this.#exit!;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  #ready(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => fail(`was not ready within ${START_TIMEOUT_MS} ms`), START_TIMEOUT_MS);
+      const fail = (why: string) => {
+        clearTimeout(timer);
+        const logs = Object.entries(this.logs()).map(([name, text]) => `--- ${name}\n${text.slice(-2_000)}`);
+        this.#child.kill('SIGKILL');
+        reject(new Error(`the installation ${why}; it said:\n${this.#output}\n${logs.join('\n')}`));
+      };
+      const look = () => {
+        if (!/^ready$/m.test(this.#output)) return;
+        clearTimeout(timer);
+        this.#child.stdout?.off('data', look);
+        resolve();
+      };
+      this.#child.stdout?.on('data', look);
+      this.#child.once('exit', (code, signal) => fail(`ended with ${signal ?? `code ${code}`}`));
+    });
+  }
+}
+
+/** A base N such that N+60 … N+63, N+80 and N+81 are free, below the ephemeral range. */
+async function freePortBase(): Promise<number> {
+  for (let attempt = 0; attempt < 50; attempt++) {
+    const base = 5_000 + 100 * Math.floor(Math.random() * 100);
+    const free = await Promise.all([60, 61, 62, 63, 80, 81].map((offset) => tcpIsFree(base + offset)));
+    if (free.every(Boolean) && (await udpIsFree(base + 60))) return base;
+  }
+  throw new Error('no free port base was found');
+}
+
+function tcpIsFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+  });
+}
+
+function udpIsFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = createSocket('udp4');
+    socket.once('error', () => resolve(false));
+    socket.bind(port, '127.0.0.1', () => socket.close(() => resolve(true)));
+  });
+}
