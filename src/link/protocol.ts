@@ -105,6 +105,8 @@ export interface SwitchToZone {
   stats: {
     calls: number;
     callsPerSecond: number;
+    /** Of the share of the zone that this switch stands for: 0 … 1 and above. */
+    load: number;
     registrations: number;
     bundles: BundleId[];
     cpuPercent: number;

@@ -5,12 +5,12 @@ import { countRegistrations, Registrar } from '../registrar/index.ts';
 import {
   createResponse,
   type Refused,
+  type SipHeader,
   type SipRequest,
   type SipResponse,
   serialize,
   tagOf,
   toOf,
-  validateRequest,
 } from '../sip/index.ts';
 import type { StatePort } from '../state/index.ts';
 import { answerRemote, stampVia } from './via.ts';
@@ -66,11 +66,6 @@ export class Requests {
   /** Answers the request, or gives back the call that it begins. `request` carries its stamped Via. */
   async handle(request: SipRequest, flow: Flow): Promise<NewWork | undefined> {
     if (request.method === 'ACK') return undefined;
-    const problem = validateRequest(request);
-    if (problem !== undefined && !problem.ok) {
-      this.refuse(request, flow, problem.status ?? 400, { reason: problem.reason });
-      return undefined;
-    }
     const to = toOf(request);
     if (to !== undefined && tagOf(to) !== undefined && request.method !== 'REGISTER') {
       // A dialog that we do not know, or no longer (RFC 3261 §12.2.2).
@@ -136,19 +131,27 @@ export class Requests {
   async #register(request: SipRequest, flow: Flow): Promise<void> {
     const { directories } = this.#options;
     const who = await this.#registrar.authenticate(request, flow, directories.directories, 'registrar');
-    const response =
-      who.outcome === 'verified' ? await this.#registrar.register(request, flow, who) : who.response;
-    this.#send(response, request, flow);
+    if (who.kind === 'verified')
+      this.#send(await this.#registrar.register(request, flow, who), request, flow);
+    else this.#challenge(request, flow, who);
   }
 
   async #invite(request: SipRequest, flow: Flow): Promise<NewWork | undefined> {
     const { directories } = this.#options;
     const who = await this.#registrar.authenticate(request, flow, directories.directories, 'proxy');
-    if (who.outcome !== 'verified') {
-      this.#send(who.response, request, flow);
+    if (who.kind !== 'verified') {
+      this.#challenge(request, flow, who);
       return undefined;
     }
     return { caller: who.user, device: who.device, snapshot: who.index.snapshot };
+  }
+
+  #challenge(request: SipRequest, flow: Flow, who: { status: number; headers: readonly SipHeader[] }): void {
+    this.#send(
+      createResponse(request, who.status, { toTag: this.#tag(), headers: who.headers }),
+      request,
+      flow,
+    );
   }
 
   #send(response: SipResponse, request: SipRequest, flow: Flow): void {

@@ -24,7 +24,13 @@ import type {
   SwitchToZone,
   ZoneToSwitch,
 } from '../link/index.ts';
-import { parseMessage, type SipMessage, type SipRequest } from '../sip/index.ts';
+import {
+  parseMessage,
+  type SipMessage,
+  type SipRequest,
+  validateRequest,
+  validateResponse,
+} from '../sip/index.ts';
 import type { Sealer, StatePort } from '../state/index.ts';
 import { Bundles } from './bundles.ts';
 import { CallTable, type RunningCall } from './calls.ts';
@@ -224,6 +230,12 @@ export class CallSwitch {
     const parsed = parseMessage(bytes);
     if (!parsed.ok) {
       this.#requests.refuseMalformed(parsed, flow);
+      return;
+    }
+    const unsound =
+      parsed.message.kind === 'request' ? validateRequest(parsed.message) : validateResponse(parsed.message);
+    if (unsound !== undefined) {
+      this.#requests.refuseMalformed(unsound, flow);
       return;
     }
     const message = parsed.message.kind === 'request' ? stampVia(parsed.message, flow) : parsed.message;
