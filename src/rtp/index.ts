@@ -1,0 +1,69 @@
+/**
+ * RTP, RTCP, SRTP and telephone events: octets read and rewritten in place, state as plain data. No sockets, no clock; ciphers
+ * come from `native`.
+ */
+export { compactNtp, type NtpTime, ntpOf, roundTripMs, utcMsOf } from './ntp.ts';
+export {
+  isRtcp,
+  kindOfPacket,
+  type PacketKind,
+  RTP_HEADER_LENGTH,
+  readUint32,
+  rtpHeaderLength,
+  rtpMarker,
+  rtpPayloadEnd,
+  rtpPayloadType,
+  rtpSequence,
+  rtpSsrc,
+  rtpTimestamp,
+  sequenceDistance,
+  setRtpMarker,
+  setRtpPayloadType,
+  setRtpSequence,
+  setRtpSsrc,
+  setRtpTimestamp,
+  timestampDistance,
+  writeRtpHeader,
+  writeUint32,
+} from './packet.ts';
+export { estimateIndex, INDEX_LIMIT, indexOf, rolloverOf, sequenceOf } from './packet-index.ts';
+export {
+  countPacket,
+  jitterMs,
+  newReception,
+  packetsLost,
+  type Reception,
+  reportOn,
+  worstJitterMs,
+} from './reception.ts';
+export {
+  isFresh,
+  markSeen,
+  newReplayWindow,
+  REPLAY_WINDOW_LENGTH,
+  type ReplayWindow,
+} from './replay-window.ts';
+export { parseRtcp, type ReportBlock, type RtcpPacket, type SdesChunk, writeRtcp } from './rtcp.ts';
+export { SRTP_AUTH, SRTP_EXHAUSTED, SRTP_MALFORMED, SRTP_NO_ROOM, SRTP_REPLAY } from './srtp-codes.ts';
+export {
+  deriveKeys,
+  isUsableKey,
+  keySaltLength,
+  SRTCP_OVERHEAD,
+  SRTP_OVERHEAD,
+  type SrtpKey,
+  type SrtpSessionKeys,
+  type SrtpSuite,
+} from './srtp-keys.ts';
+export { createSrtpReceiver, type SrtpReceiver, type SrtpReceiverState } from './srtp-receiver.ts';
+export { createSrtpSender, type SrtpSender, type SrtpSenderState } from './srtp-sender.ts';
+export {
+  type DtmfEvent,
+  expireTelephoneEvent,
+  LOST_END_MS,
+  newTelephoneEvents,
+  receiveTelephoneEvent,
+  type TelephoneEventState,
+  telephoneEventCode,
+  writeTelephoneEvent,
+} from './telephone-event.ts';

@@ -1,0 +1,116 @@
+import { sequenceDistance, timestampDistance } from './packet.ts';
+import type { ReportBlock } from './rtcp.ts';
+
+/** What a receiver knows of one source (RFC 3550 §6.4.1, Appendices A.1, A.3 and A.8): plain data, JSON. */
+export interface Reception {
+  ssrc: number;
+  clockRateHz: number;
+  /** Extended: cycles × 65536 + sequence number. */
+  firstSequence: number;
+  highestSequence: number;
+  packets: number;
+  /** Interarrival jitter in units of the RTP clock, and its worst so far. */
+  jitter: number;
+  worstJitter: number;
+  lastTransit: number;
+  /** After a jump, the sequence number that would confirm it; -1: none. */
+  suspectedNext: number;
+  /** Lost before the source started anew (same SSRC, another numbering). */
+  lostBefore: number;
+  reportedExpected: number;
+  reportedPackets: number;
+}
+
+/** A.1: more than this behind or ahead is a source that started anew, once a second packet confirms it. */
+const MAX_DROPOUT = 3000;
+const MAX_MISORDER = 100;
+
+export function newReception(
+  ssrc: number,
+  clockRateHz: number,
+  sequence: number,
+  timestamp: number,
+  arrivalMs: number,
+): Reception {
+  return {
+    ssrc,
+    clockRateHz,
+    firstSequence: sequence,
+    highestSequence: sequence,
+    packets: 1,
+    jitter: 0,
+    worstJitter: 0,
+    lastTransit: transitOf(clockRateHz, timestamp, arrivalMs),
+    suspectedNext: -1,
+    lostBefore: 0,
+    reportedExpected: 0,
+    reportedPackets: 0,
+  };
+}
+
+/** Counts a packet. `arrivalMs` by a monotonic clock. False for one so far off that it only counts once confirmed. */
+export function countPacket(
+  reception: Reception,
+  sequence: number,
+  timestamp: number,
+  arrivalMs: number,
+): boolean {
+  const distance = sequenceDistance(reception.highestSequence & 0xffff, sequence);
+  if (distance > MAX_DROPOUT || distance < -MAX_MISORDER) {
+    if (sequence !== reception.suspectedNext) {
+      reception.suspectedNext = (sequence + 1) & 0xffff;
+      return false;
+    }
+    reception.lostBefore += Math.max(0, expectedOf(reception) - reception.packets);
+    reception.firstSequence = (sequence - 1) & 0xffff;
+    reception.highestSequence = reception.firstSequence + 1;
+    reception.packets = 1;
+    reception.reportedExpected = 0;
+    reception.reportedPackets = 0;
+    reception.lastTransit = transitOf(reception.clockRateHz, timestamp, arrivalMs);
+  } else if (distance > 0) {
+    reception.highestSequence += distance;
+  }
+  reception.suspectedNext = -1;
+  reception.packets++;
+
+  // A.8, in floating point. Differences on the circle of timestamps, so a wrap is no jitter.
+  const transit = transitOf(reception.clockRateHz, timestamp, arrivalMs);
+  const difference = Math.abs(timestampDistance(reception.lastTransit, transit));
+  reception.lastTransit = transit;
+  reception.jitter += (difference - reception.jitter) / 16;
+  if (reception.jitter > reception.worstJitter) reception.worstJitter = reception.jitter;
+  return true;
+}
+
+const transitOf = (clockRateHz: number, timestamp: number, arrivalMs: number): number =>
+  (Math.round((arrivalMs * clockRateHz) / 1000) % 2 ** 32) - timestamp;
+
+const expectedOf = (reception: Reception): number => reception.highestSequence - reception.firstSequence + 1;
+
+/** A.3: expected less received, over the whole of the stream; never below zero here. */
+export const packetsLost = (reception: Reception): number =>
+  reception.lostBefore + Math.max(0, expectedOf(reception) - reception.packets);
+
+export const jitterMs = (reception: Reception): number => (reception.jitter * 1000) / reception.clockRateHz;
+export const worstJitterMs = (reception: Reception): number =>
+  (reception.worstJitter * 1000) / reception.clockRateHz;
+
+/** The report block for the next RR or SR; begins a new interval for the fraction lost. */
+export function reportOn(reception: Reception, lastSr: number, delaySinceLastSr: number): ReportBlock {
+  const expected = expectedOf(reception);
+  const expectedNow = expected - reception.reportedExpected;
+  const lostNow = expectedNow - (reception.packets - reception.reportedPackets);
+  reception.reportedExpected = expected;
+  reception.reportedPackets = reception.packets;
+  return {
+    ssrc: reception.ssrc,
+    fractionLost:
+      expectedNow <= 0 || lostNow <= 0 ? 0 : Math.min(255, Math.floor((lostNow * 256) / expectedNow)),
+    cumulativeLost: expected - reception.packets,
+    highestSequence: reception.highestSequence % 2 ** 32,
+    jitter: Math.floor(reception.jitter),
+    lastSr,
+    delaySinceLastSr,
+  };
+}
