@@ -34,8 +34,8 @@ export interface EdgeCoreOptions {
   readonly tokens: Tokens;
   /** For the Call-ID + From-tag index, asked only when the transaction map was lost with an edge. */
   readonly state?: Pick<StatePort, 'get'>;
-  /** The account under which switches write `call-index`. Default `DEFAULT_INDEX_ACCOUNT`. */
-  readonly indexAccount?: AccountId;
+  /** The accounts in whose name switches write `call-index`. Without them the index is not asked. */
+  readonly accounts?: () => readonly AccountId[];
   /** What differs from `DEFAULT_LIMITS`. */
   readonly limits?: Partial<EdgeLimits>;
   readonly clock: Clock;

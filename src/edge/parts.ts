@@ -1,0 +1,31 @@
+import type { Clock, FlowId, Logger, Tokens } from '../base/index.ts';
+import type { Counters } from './counters.ts';
+import type { EdgeLimits } from './limits.ts';
+import type { Lookups } from './lookups.ts';
+import type { Transports } from './options.ts';
+import type { Owners } from './owners.ts';
+import type { Sources } from './sources.ts';
+import type { Spread } from './spread.ts';
+import type { TransactionMap } from './transaction-map.ts';
+
+/** What the edge's parts share: made once by `EdgeCore`. */
+export interface Parts {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly limits: EdgeLimits;
+  readonly tokens: Tokens;
+  readonly transports: Transports;
+  readonly counters: Counters;
+  readonly owners: Owners;
+  readonly spread: Spread;
+  readonly transactions: TransactionMap;
+  readonly lookups: Lookups;
+  readonly sources: Sources;
+  /** Connections whose messages a switch has seen: their end is told. */
+  readonly knownFlows: Set<FlowId>;
+  readonly startedMs: number;
+}
+
+/** Shortly after the start the edge may not know yet what an earlier one, or its switches, knew. */
+export const isRecovering = ({ clock, startedMs, limits }: Parts): boolean =>
+  clock.nowMs() - startedMs < limits.recoverMs;

@@ -1,0 +1,148 @@
+import type { BundleId } from '../base/index.ts';
+import type { Flow } from '../link/index.ts';
+import type { Peeked } from '../sip/index.ts';
+import type { Delivery } from './delivery.ts';
+import { isRecovering, type Parts } from './parts.ts';
+import type { Place, Spreading } from './spread.ts';
+import { keyOf } from './transaction-map.ts';
+
+/**
+ * Finds the switch for a message: by a token of ours, else by the transaction that it belongs to, else by the state's index,
+ * else it is new work.
+ */
+export class Router {
+  readonly #parts: Parts;
+  readonly #delivery: Delivery;
+  readonly #emergency: ReadonlySet<string>;
+  #emergencyReserve: number;
+  #reserveFilledMs: number;
+
+  constructor(parts: Parts, delivery: Delivery) {
+    this.#parts = parts;
+    this.#delivery = delivery;
+    this.#emergency = new Set(parts.limits.emergency);
+    this.#emergencyReserve = parts.limits.emergencyPerSec;
+    this.#reserveFilledMs = parts.clock.nowMs();
+  }
+
+  /** The bundle that a genuine token in the message names. */
+  bundleOf(seen: Peeked): BundleId | undefined {
+    const { tokens } = this.#parts;
+    // Our branch: the magic cookie, then the token.
+    if (seen.kind === 'response') return tokens.read(seen.branch ?? '', BRANCH_COOKIE.length);
+    return tokens.read(seen.toTag ?? '') ?? tokens.read(seen.uriUser ?? '');
+  }
+
+  route(flow: Flow, bytes: Uint8Array, seen: Peeked, bundle = this.bundleOf(seen)): void {
+    const { counters } = this.#parts;
+    if (bundle !== undefined) {
+      // It must not stand behind a queue of new calls (§ link: the priority lane).
+      const lane = seen.method === 'BYE' ? 'priority' : undefined;
+      if (this.#delivery.toBundle(bundle, flow, bytes, lane)) {
+        counters.add('forwarded_total', 'by="token"');
+        return;
+      }
+    }
+    if (seen.kind === 'response') counters.add('dropped_total', 'reason="response_without_owner"');
+    else if (followsTransaction(seen)) this.#byTransaction(flow, bytes, seen);
+    else this.#spreadOther(flow, bytes, seen);
+  }
+
+  /** INVITE without a To tag, CANCEL, and the ACK of a refusal. */
+  #byTransaction(flow: Flow, bytes: Uint8Array, seen: Peeked): void {
+    const { transactions, lookups, counters } = this.#parts;
+    const key = keyOf(seen);
+    if (!lookups.isAsking(key)) {
+      const transaction = transactions.get(key);
+      const sent =
+        transaction?.bundle !== undefined
+          ? this.#delivery.toBundle(transaction.bundle, flow, bytes)
+          : transaction?.place?.channel.open === true &&
+            this.#delivery.toPlace(transaction.place, flow, bytes);
+      if (sent) {
+        counters.add('forwarded_total', 'by="transaction"');
+        return;
+      }
+      // A full link of a live switch: it alone could have known what to do.
+      if (transaction?.place?.channel.open) {
+        this.#delivery.refuse(flow, bytes, 503, 'link_full');
+        return;
+      }
+      if (transaction === undefined && seen.method === 'INVITE' && !isRecovering(this.#parts)) {
+        this.#newCall(flow, bytes, seen, key);
+        return;
+      }
+    }
+    lookups.ask(key, (bundle) => {
+      if (bundle !== undefined && this.#delivery.toBundle(bundle, flow, bytes)) {
+        transactions.put(key, undefined, bundle);
+        counters.add('forwarded_total', 'by="index"');
+      } else if (bundle === undefined && transactions.get(key)?.place?.channel.open) {
+        // An INVITE before this one found no call either and was given to a switch meanwhile.
+        this.#byTransaction(flow, bytes, seen);
+      } else if (seen.method === 'INVITE') this.#newCall(flow, bytes, seen, key);
+      else if (seen.method === 'ACK') counters.add('dropped_total', 'reason="ack_without_transaction"');
+      else this.#spreadOther(flow, bytes, seen);
+    });
+  }
+
+  #newCall(flow: Flow, bytes: Uint8Array, seen: Peeked, key: string): void {
+    const { spread, transactions, counters, clock, limits } = this.#parts;
+    const emergency = this.#isEmergency(flow, seen);
+    const options = emergency
+      ? ({ lane: 'priority' } as const)
+      : { deadlineMs: clock.nowMs() + limits.newWorkDeadlineMs };
+    const send = (place: Place): boolean => {
+      if (!this.#delivery.toPlace(place, flow, bytes, options)) return false;
+      transactions.put(key, place, undefined);
+      counters.add('new_calls_total', `zone="${place.zone}"`);
+      counters.add('forwarded_total', emergency ? 'by="emergency"' : 'by="turn"');
+      return true;
+    };
+    this.#conclude(emergency ? spread.emergencyCall(send) : spread.newCall(send), flow, bytes);
+  }
+
+  #spreadOther(flow: Flow, bytes: Uint8Array, seen: Peeked): void {
+    const { spread, counters, clock, limits } = this.#parts;
+    const deadlineMs = clock.nowMs() + limits.newWorkDeadlineMs;
+    const outcome = spread.other(seen.callId ?? '', (place) =>
+      this.#delivery.toPlace(place, flow, bytes, { deadlineMs }),
+    );
+    if (outcome === 'sent') counters.add('forwarded_total', 'by="hash"');
+    this.#conclude(outcome, flow, bytes);
+  }
+
+  #conclude(outcome: Spreading, flow: Flow, bytes: Uint8Array): void {
+    if (outcome !== 'sent') this.#delivery.refuse(flow, bytes, 503, outcome);
+  }
+
+  /** Whether this call may use the emergency reserve. Beyond it an emergency call is a call like any other. */
+  #isEmergency(flow: Flow, seen: Peeked): boolean {
+    if (!isEmergencyUri(seen.uri ?? '', this.#emergency)) return false;
+    const { clock, limits, sources, counters } = this.#parts;
+    const now = clock.nowMs();
+    const filled = this.#emergencyReserve + ((now - this.#reserveFilledMs) / 1_000) * limits.emergencyPerSec;
+    this.#emergencyReserve = Math.min(limits.emergencyPerSec, filled);
+    this.#reserveFilledMs = now;
+    if (this.#emergencyReserve < 1 || !sources.mayCallEmergency(flow.remote.address)) {
+      counters.add('emergency_over_reserve_total');
+      return false;
+    }
+    this.#emergencyReserve -= 1;
+    return true;
+  }
+}
+
+const BRANCH_COOKIE = 'z9hG4bK';
+
+const followsTransaction = ({ method, toTag }: Peeked): boolean =>
+  method === 'CANCEL' || method === 'ACK' || (method === 'INVITE' && toTag === undefined);
+
+/** `sip:112@host`, `tel:112;phone-context=…`, `urn:service:sos.police` (RFC 5031). */
+function isEmergencyUri(uri: string, numbers: ReadonlySet<string>): boolean {
+  const lower = uri.toLowerCase();
+  const number = /^(?:sips?|tel):([^@;:?]+)/.exec(lower)?.[1];
+  if (number !== undefined) return numbers.has(number);
+  for (const known of numbers) if (lower === known || lower.startsWith(`${known}.`)) return true;
+  return false;
+}
