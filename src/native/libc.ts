@@ -91,20 +91,36 @@ export interface Watch {
   stop(): void;
 }
 
+/** What koffi 3.3.4 calls; its type declaration forgets the status (0 or a libuv error). */
+type PollCallback = (
+  status: number,
+  events: { readable: boolean; writable: boolean; disconnect: boolean },
+) => void;
+
 /**
  * Watches a descriptor in Node's own loop. Keep what it returns, else it is collected. Stopping comes before closing: a closed
  * number still polled aborts Node.
+ *
+ * koffi calls back outside of Node's callback scope: promises settled there would wait for whatever happens next, and an
+ * exception would be lost. Hence `settleSoon` for actions that may settle promises, and exceptions thrown from Node's loop.
  */
 export function watch(fd: number, readable: () => void, writable?: () => void): Watch {
-  const act = (events: { readable: boolean; writable: boolean; disconnect: boolean }) => {
-    if (events.writable) writable?.();
-    if (events.readable || events.disconnect) readable();
+  const act: PollCallback = (status, events) => {
+    try {
+      if (events.writable) writable?.();
+      if (events.readable || events.disconnect || status !== 0) readable();
+    } catch (error) {
+      setImmediate(() => {
+        throw error;
+      });
+    }
   };
-  const handle = koffi.node.poll(fd, { readable: true, disconnect: true }, act);
+  const callback = act as unknown as (events: object) => void;
+  const handle = koffi.node.poll(fd, { readable: true, disconnect: true }, callback);
   let stopped = false;
   return {
     wantWritable(on) {
-      if (!stopped) handle.start({ readable: true, disconnect: true, writable: on }, act);
+      if (!stopped) handle.start({ readable: true, disconnect: true, writable: on }, callback);
     },
     stop() {
       if (stopped) return;
@@ -113,6 +129,16 @@ export function watch(fd: number, readable: () => void, writable?: () => void): 
       handle.close();
     },
   };
+}
+
+let settling = false;
+/** Lets Node run its promise jobs in the next turn of its loop. Costs a microsecond or two: not for each packet. */
+export function settleSoon(): void {
+  if (settling) return;
+  settling = true;
+  setImmediate(() => {
+    settling = false;
+  });
 }
 
 export const isLinux = process.platform === 'linux' && (process.arch === 'x64' || process.arch === 'arm64');

@@ -16,6 +16,7 @@ import {
   SOCK_NONBLOCK,
   SOCK_SEQPACKET,
   SOL_SOCKET,
+  settleSoon,
   type Watch,
   watch,
 } from './libc.ts';
@@ -78,6 +79,7 @@ export function listenUnix(path: string, onConnection: (socket: UnixSocket) => v
     for (let i = 0; i < BACKLOG; i++) {
       const accepted = c.accept4(fd, null, null, SOCK_CLOEXEC | SOCK_NONBLOCK);
       if (accepted < 0) return;
+      settleSoon();
       onConnection(new SeqPacketSocket(accepted));
     }
   });
@@ -135,6 +137,7 @@ class SeqPacketSocket implements UnixSocket {
       fd,
       () => this.#read(),
       () => {
+        settleSoon();
         this.#watch.wantWritable(false);
         this.#writable?.();
       },
@@ -174,6 +177,7 @@ class SeqPacketSocket implements UnixSocket {
   }
 
   #read(): void {
+    settleSoon();
     for (let i = 0; i < MESSAGES_PER_WAKE && this.open; i++) {
       const message = carrier!.receive(this.#fd);
       if (message === 'end') {
