@@ -8,9 +8,12 @@ export { fromBytes, fromUtf8, toBytes, toUtf8 } from './bytes.ts';
 // Transactions (RFC 3261 §17, RFC 6026), dialogs (§12), what is repeated until acknowledged, session timers, outbound.
 export * from './dialog.ts';
 export type * from './dialog-types.ts';
+export * from './digest.ts';
+export { checkNonce, createNonce, type NonceOptions } from './digest-nonce.ts';
 export * from './fields.ts';
 export { canonicalName } from './header-names.ts';
 export * from './headers.ts';
+export { maskMessage } from './mask.ts';
 export type * from './message.ts';
 export { type NameAddr, parseNameAddr, scanTag, serializeNameAddr, tagOf } from './name-addr.ts';
 export * from './outbound.ts';
@@ -19,7 +22,17 @@ export { DEFAULT_LIMITS, type Parsed, type ParseLimits, parseMessage, type Refus
 export { type Peeked, peek } from './peek.ts';
 export { reasonPhrase } from './reasons.ts';
 export * from './reliable.ts';
+export {
+  type Dns,
+  type NaptrRecord,
+  type ResolveOptions,
+  resolve,
+  type SrvRecord,
+  type Target,
+  type TargetTransport,
+} from './resolve.ts';
 export { serialize } from './serialize.ts';
+export { NIL_UUID, newSessionUuid, type SessionId, sessionIdHeader, sessionIdOf } from './session-id.ts';
 export * from './session-timer.ts';
 export { type FramerOptions, type StreamEvent, StreamFramer } from './stream-framer.ts';
 export * from './transaction.ts';

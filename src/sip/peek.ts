@@ -1,5 +1,5 @@
 import { fromBytes } from './bytes.ts';
-import { isSpace, parseNumber, skip, TOKEN } from './chars.ts';
+import { isSpace, parseNumber, skip, TOKEN, trimmed } from './chars.ts';
 import { MAX_CSEQ, parseCSeq } from './fields.ts';
 import { isFolded, lineEndFrom, readHeader, unfold } from './head-lines.ts';
 import type { SipHeader } from './message.ts';
@@ -12,22 +12,22 @@ export interface Peeked {
   /** The request's method; for a response the one in its CSeq (empty if there is none). */
   readonly method: string;
   /** Responses only. */
-  readonly status?: number;
+  readonly status: number | undefined;
   /** Requests only: the Request-URI as it came, and its user with its escapes. */
-  readonly uri?: string;
-  readonly uriUser?: string;
-  readonly branch?: string;
-  readonly sentBy?: { readonly host: string; readonly port?: number };
+  readonly uri: string | undefined;
+  readonly uriUser: string | undefined;
+  readonly branch: string | undefined;
+  readonly sentBy: { readonly host: string; readonly port?: number } | undefined;
   /** The client asks for RFC 3581: the top Via holds `rport`. */
   readonly hasRport: boolean;
-  readonly callId?: string;
-  readonly fromTag?: string;
-  readonly toTag?: string;
-  readonly cseq?: number;
+  readonly callId: string | undefined;
+  readonly fromTag: string | undefined;
+  readonly toTag: string | undefined;
+  readonly cseq: number | undefined;
   /** An Authorization or Proxy-Authorization is there. */
   readonly hasAuthorization: boolean;
-  readonly contentLength?: number;
-  readonly maxForwards?: number;
+  readonly contentLength: number | undefined;
+  readonly maxForwards: number | undefined;
 }
 
 const MAX_HEAD_BYTES = 64 * 1024;
@@ -51,9 +51,12 @@ export function peek(bytes: Uint8Array): Peeked | undefined {
   while (pos < text.length) {
     let end = lineEndFrom(text, pos);
     if (end === pos) break;
-    if (mayMatter(text, pos)) {
+    const name = usualName(text, pos);
+    if (name !== '') {
       let entry: SipHeader | undefined;
-      if (isFolded(text, end)) {
+      if (name !== undefined && !isFolded(text, end)) {
+        entry = { name, value: trimmed(text, pos + name.length + 1, end) };
+      } else if (isFolded(text, end)) {
         const unfolded = unfold(text, pos, end);
         entry = readHeader(unfolded.line, 0, unfolded.line.length);
         end = unfolded.end;
@@ -69,7 +72,7 @@ function peekStartLine(text: string, end: number): Mutable<Peeked> | undefined {
   if (text.startsWith('SIP/2.0 ') || text.slice(0, 8).toUpperCase() === 'SIP/2.0 ') {
     const status = parseNumber(text.slice(8, 11), 699);
     if (status === undefined || status < 100 || (end > 11 && text.charCodeAt(11) !== 0x20)) return undefined;
-    return { kind: 'response', method: '', status, hasRport: false, hasAuthorization: false };
+    return blank('response', '', status, undefined);
   }
   const methodEnd = skip(text, 0, TOKEN);
   if (methodEnd === 0 || !isSpace(text.charCodeAt(methodEnd))) return undefined;
@@ -77,18 +80,32 @@ function peekStartLine(text: string, end: number): Mutable<Peeked> | undefined {
     ? end - 8
     : text.slice(0, end).toUpperCase().lastIndexOf(' SIP/');
   if (version < methodEnd) return undefined;
-  const uri = text.slice(methodEnd + 1, version);
-  const found: Mutable<Peeked> = {
-    kind: 'request',
-    method: text.slice(0, methodEnd),
-    uri,
-    hasRport: false,
-    hasAuthorization: false,
-  };
-  const user = userIn(uri);
-  if (user !== undefined) found.uriUser = user;
-  return found;
+  return blank('request', text.slice(0, methodEnd), undefined, text.slice(methodEnd + 1, version));
 }
+
+/** Every field from the start, so that all of these objects have one shape. */
+const blank = (
+  kind: Peeked['kind'],
+  method: string,
+  status: number | undefined,
+  uri: string | undefined,
+): Mutable<Peeked> => ({
+  kind,
+  method,
+  status,
+  uri,
+  uriUser: uri && userIn(uri),
+  branch: undefined,
+  sentBy: undefined,
+  hasRport: false,
+  callId: undefined,
+  fromTag: undefined,
+  toTag: undefined,
+  cseq: undefined,
+  hasAuthorization: false,
+  contentLength: undefined,
+  maxForwards: undefined,
+});
 
 /** The user part of a SIP or SIPS URI, without its password. */
 function userIn(uri: string): string | undefined {
@@ -99,30 +116,41 @@ function userIn(uri: string): string | undefined {
   return uri.slice(colon + 1, password !== -1 && password < sign ? password : sign);
 }
 
-/** By the first letter and the length of what may be the name: most headers are passed over without being read. */
-function mayMatter(text: string, pos: number): boolean {
+/**
+ * The header's name if it stands there as everyone writes it; undefined if it must be read to know; empty if it does not matter, which
+ * the first letters tell for most.
+ */
+function usualName(text: string, pos: number): string | undefined {
   const second = text.charCodeAt(pos + 1) | 0x20;
   const isCompact = second === 0x3a || second === 0x20 || second === 0x29;
   switch (text.charCodeAt(pos) | 0x20) {
-    case 0x76: // Via, v
-      return isCompact || second === 0x69;
-    case 0x66: // From, f
-      return isCompact || second === 0x72;
-    case 0x74: // To, t
-      return isCompact || second === 0x6f;
+    case 0x76:
+      if (text.startsWith('Via:', pos)) return 'Via';
+      return isCompact || second === 0x69 ? undefined : '';
+    case 0x66:
+      if (text.startsWith('From:', pos)) return 'From';
+      return isCompact || second === 0x72 ? undefined : '';
+    case 0x74:
+      if (text.startsWith('To:', pos)) return 'To';
+      return isCompact || second === 0x6f ? undefined : '';
     case 0x69: // i
     case 0x6c: // l
-      return isCompact;
-    case 0x63: // CSeq, Call-ID, Content-Length
-      return second === 0x73 || second === 0x61 || (text.charCodeAt(pos + 8) | 0x20) === 0x6c;
+      return isCompact ? undefined : '';
+    case 0x63:
+      if (text.startsWith('Call-ID:', pos)) return 'Call-ID';
+      if (text.startsWith('CSeq:', pos)) return 'CSeq';
+      if (text.startsWith('Content-Length:', pos)) return 'Content-Length';
+      return second === 0x73 || second === 0x61 || (text.charCodeAt(pos + 8) | 0x20) === 0x6c
+        ? undefined
+        : '';
     case 0x6d: // Max-Forwards
-      return second === 0x61;
+      return second === 0x61 ? undefined : '';
     case 0x61: // Authorization
-      return second === 0x75;
+      return second === 0x75 ? undefined : '';
     case 0x70: // Proxy-Authorization
-      return second === 0x72;
+      return second === 0x72 ? undefined : '';
     default:
-      return false;
+      return '';
   }
 }
 
@@ -165,7 +193,21 @@ function note(found: Mutable<Peeked>, { name, value }: SipHeader, seen: number):
   }
 }
 
+/** A Via as nearly everyone writes it: no quotes, no spaces around the separators, the parameters unquoted. */
+const USUAL_VIA =
+  /^SIP\/2\.0\/[A-Z]+ ([\w.-]+|\[[\da-f.]{0,45}:[\da-f:.]{1,45}\])(?::(\d{1,5}))?((?:;[\w.-]+(?:=[\w.:~*+-]+)?)*)(?:$|,)/i;
+const BRANCH = /;branch(?:=([^;]+))?(?:;|$)/i;
+const RPORT = /;rport(?:[;=]|$)/i;
+
 function noteVia(found: Mutable<Peeked>, value: string): void {
+  const usual = USUAL_VIA.exec(value);
+  if (usual !== null && Number(usual[2] ?? 0) <= 65_535) {
+    const [, host = '', port, params = ''] = usual;
+    found.sentBy = port === undefined ? { host } : { host, port: Number(port) };
+    found.branch = BRANCH.exec(params)?.[1];
+    found.hasRport = RPORT.test(params);
+    return;
+  }
   const via = scanVia(value)?.via;
   if (via === undefined) return;
   found.sentBy = via.port === undefined ? { host: via.host } : { host: via.host, port: via.port };

@@ -1,0 +1,95 @@
+import { parseAuthParams, parseAuthValue } from './auth-params.ts';
+import { quote } from './chars.ts';
+import { isFolded, lineEndFrom, readHeader, unfold } from './head-lines.ts';
+
+const HIDDEN = '***';
+
+const CREDENTIALS: ReadonlySet<string> = new Set([
+  'Authorization',
+  'Proxy-Authorization',
+  'WWW-Authenticate',
+  'Proxy-Authenticate',
+  'Authentication-Info',
+  'Proxy-Authentication-Info',
+]);
+/** What helps to find out why a phone was refused, and gives nothing away. All other parameters are hidden. */
+const HARMLESS: ReadonlySet<string> = new Set([
+  'username',
+  'realm',
+  'uri',
+  'algorithm',
+  'qop',
+  'nc',
+  'stale',
+]);
+
+/**
+ * A message as it may be kept in traces and logs (TR-MEDIA-11): SRTP keys, ICE passwords, digests and other credentials, passwords in URIs
+ * and keypad digits are replaced by `***`. Takes and gives a byte string; what is not a SIP message is masked line by line all the same.
+ */
+export function maskMessage(text: string): string {
+  const blank = text.indexOf('\r\n\r\n');
+  const head = blank === -1 ? text : text.slice(0, blank);
+  const body = blank === -1 ? '' : text.slice(blank + 4);
+  const lines: string[] = [];
+  let mediaType = '';
+  for (let pos = 0; pos < head.length; ) {
+    let end = lineEndFrom(head, pos);
+    let line = head.slice(pos, end);
+    if (isFolded(head, end)) ({ line, end } = unfold(head, pos, end));
+    const entry = lines.length === 0 ? undefined : readHeader(line, 0, line.length);
+    if (entry?.name === 'Content-Type') mediaType = entry.value.toLowerCase();
+    lines.push(
+      entry !== undefined && CREDENTIALS.has(entry.name)
+        ? `${entry.name}: ${maskCredentials(entry.value)}`
+        : maskUris(line),
+    );
+    pos = end + 2;
+  }
+  const masked = lines.join('\r\n');
+  return blank === -1 ? masked : `${masked}\r\n\r\n${maskBody(body, mediaType)}`;
+}
+
+function maskCredentials(value: string): string {
+  const auth = parseAuthValue(value);
+  const params = auth?.params ?? parseAuthParams(value);
+  if (params === undefined || (auth !== undefined && auth.scheme.toLowerCase() !== 'digest')) {
+    const scheme = /^[A-Za-z0-9-]{1,40}(?= )/.exec(value)?.[0];
+    return scheme === undefined ? HIDDEN : `${scheme} ${HIDDEN}`;
+  }
+  const shown = Object.entries(params).map(([name, one]) =>
+    HARMLESS.has(name) ? `${name}=${quote(maskUris(one))}` : `${name}=${HIDDEN}`,
+  );
+  return auth === undefined ? shown.join(', ') : `${auth.scheme} ${shown.join(', ')}`;
+}
+
+// The lengths are bounded so that a line of nothing but "sip:" costs linear time.
+const URI_PASSWORD = /(sips?:[^@\s:;<>"]{1,256}):[^@\s<>"]{0,256}@/gi;
+/** Digits to be dialled after the answer (RFC 3966 §5.1.2, RFC 2806): calling cards and PINs. */
+const POST_DIAL = /;postd=[^;\s<>"]{0,256}/gi;
+
+const maskUris = (line: string): string =>
+  line.replace(URI_PASSWORD, `$1:${HIDDEN}@`).replace(POST_DIAL, `;postd=${HIDDEN}`);
+
+function maskBody(body: string, mediaType: string): string {
+  // The whole body is the digit.
+  if (/^application\s*\/\s*dtmf\s*(?:;|$)/.test(mediaType)) return body === '' ? '' : HIDDEN;
+  return body
+    .split('\n')
+    .map((line) => maskBodyLine(line))
+    .join('\n');
+}
+
+function maskBodyLine(line: string): string {
+  const ending = line.endsWith('\r') ? '\r' : '';
+  // application/dtmf-relay, also inside multipart bodies: "Signal=5".
+  if (/^[ \t]{0,64}signal[ \t]{0,64}[=:]/i.test(line)) return `Signal=${HIDDEN}${ending}`;
+  if (/^[ \t]{0,64}(?:a=)?crypto:/i.test(line)) return line.replace(/inline:[^|;\s]*/gi, `inline:${HIDDEN}`);
+  if (/^a=(?:ice-pwd|key-mgmt):/i.test(line))
+    return `${line.slice(0, line.indexOf(':') + 1)}${HIDDEN}${ending}`;
+  if (/^k=/.test(line)) return `k=${HIDDEN}${ending}`;
+  // KPML (RFC 4730): <kpml-response … digits="123"/>.
+  return line.includes('digits')
+    ? line.replace(/\bdigits\s{0,16}=\s{0,16}(?:"[^"]*"?|'[^']*'?)/gi, `digits="${HIDDEN}"`)
+    : line;
+}
