@@ -34,7 +34,7 @@ export interface Channel {
   request(frame: Frame, timeoutMs: number): Promise<Frame>;
   /** At most one handler. What it returns (or resolves to) answers a `request`; a rejection is the peer's error. */
   onFrame(handler: (frame: Frame) => Frame | undefined | Promise<Frame | undefined>): void;
-  /** Called once when the channel ends, with why. */
+  /** Each handler is called once when the channel ends, with why. */
   onClose(handler: (reason: string) => void): void;
   close(reason?: string): void;
 }

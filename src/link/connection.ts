@@ -54,7 +54,7 @@ export class Connection implements Channel {
   #peer: Peer | undefined;
   #onFrame: Handler | undefined;
   #early: WireFrame[] = [];
-  #onClose: ((reason: string) => void) | undefined;
+  readonly #onClose: ((reason: string) => void)[] = [];
   #closeReason = '';
   #flushing = false;
   #congested = false;
@@ -143,8 +143,8 @@ export class Connection implements Channel {
   }
 
   onClose(handler: (reason: string) => void): void {
-    this.#onClose = handler;
     if (this.#state === 'closed') queueMicrotask(() => handler(this.#closeReason));
+    else this.#onClose.push(handler);
   }
 
   close(reason = 'closed'): void {
@@ -409,7 +409,7 @@ export class Connection implements Channel {
         waiting?.reject(this.#closedError(frame));
       }
     }
-    this.#onClose?.(reason);
+    for (const handler of this.#onClose) handler(reason);
     this.#options.onEnd?.(reason);
   }
 

@@ -38,6 +38,15 @@ it('names a peer once that has not answered for 1.5 s', async () => {
   expect(silent).toEqual(['switch a1']);
 });
 
+it('names a peer that lost its channel and does not come back', async () => {
+  const clock = new VirtualClock();
+  const { link, silent } = watching(clock);
+  await passTime(clock, 1_000);
+  link.crash('right');
+  await passTime(clock, 3_000);
+  expect(silent).toEqual(['switch a1']);
+});
+
 it('does not judge others by the time in which its own loop stood still', async () => {
   const clock = new VirtualClock();
   let stoodStillMs = 0;

@@ -13,7 +13,7 @@ interface Watched {
   waiting: boolean;
 }
 
-/** Tells which of our peers have stopped answering. A closed channel is not its business: that is known at once. */
+/** Tells which of our peers have stopped answering, be it that they hang or that they lost their channel and do not come back. */
 export class Heartbeat {
   readonly #clock: Clock;
   readonly #log: Logger;
@@ -55,11 +55,10 @@ export class Heartbeat {
       for (const watched of this.#watched.values()) watched.heardMs = nowMs;
     }
     for (const [name, watched] of [...this.#watched]) {
-      if (!watched.channel.open) continue;
       if (nowMs - watched.heardMs > SILENT_AFTER_MS) {
         this.#watched.delete(name);
         this.#onSilent(name);
-      } else if (!watched.waiting) {
+      } else if (!watched.waiting && watched.channel.open) {
         this.#ask(watched);
       }
     }

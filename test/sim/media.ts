@@ -1,0 +1,145 @@
+import type { BundleId, MediaId, StreamId } from '../../src/base/index.ts';
+import { TwinlineError } from '../../src/base/index.ts';
+import type { Channel, Frame } from '../../src/link/index.ts';
+import type {
+  MediaEvent,
+  StreamOpened,
+  StreamReport,
+  StreamSpec,
+  SwitchToMedia,
+} from '../../src/media/index.ts';
+import type { SimProcess } from './process.ts';
+
+export interface SimStream {
+  readonly spec: StreamSpec;
+  readonly opened: StreamOpened;
+  takenOver: number;
+}
+
+/** How long a media process takes to see that its twin is gone and to go on in its place. */
+const TAKE_OVER_MS = 3;
+
+/**
+ * What a switch can tell of a media process: it opens, changes and closes streams, refuses stale owners, and takes its twin's streams
+ * over at the same address. Packets are not pretended; who would hear whom follows from the specs.
+ */
+export class SimMedia {
+  readonly id: MediaId;
+  readonly process: SimProcess;
+  readonly streams = new Map<StreamId, SimStream>();
+  /** The twin's streams, as mirrored to us. */
+  readonly standby = new Map<StreamId, SimStream>();
+  twin: SimMedia | undefined;
+  readonly #epochs = new Map<BundleId, number>();
+  readonly #channels = new Set<Channel>();
+  readonly #ports: { next: number };
+
+  constructor(process: SimProcess, ports: { next: number }) {
+    this.id = process.id as MediaId;
+    this.process = process;
+    this.#ports = ports;
+  }
+
+  /** Both know each other from now on, and hold what the other carries. */
+  static pair(a: SimMedia, b: SimMedia): void {
+    for (const [one, other] of [
+      [a, b],
+      [b, a],
+    ] as const) {
+      one.twin = other;
+      for (const [id, stream] of other.streams) one.standby.set(id, stream);
+      other.process.onExit(() => {
+        if (one.twin !== other) return;
+        one.twin = undefined;
+        one.process.clock.after(TAKE_OVER_MS, () => one.#takeOver(other.id));
+      });
+    }
+  }
+
+  accept(channel: Channel): void {
+    this.#channels.add(channel);
+    channel.onClose(() => this.#channels.delete(channel));
+    channel.onFrame((frame) => this.#onFrame(frame));
+  }
+
+  acceptZone(channel: Channel): void {
+    channel.onFrame((frame) => (frame.kind === 'ping' ? { kind: 'ping', data: {} } : undefined));
+  }
+
+  #onFrame(frame: Frame): Frame | undefined {
+    switch (frame.kind) {
+      case 'put': {
+        const { stream } = frame.data as SwitchToMedia['put'];
+        this.#admit(stream.bundle, stream.epoch);
+        if (this.standby.has(stream.id)) throw new TwinlineError('standby', 'the twin carries that stream');
+        const known = this.streams.get(stream.id);
+        const next: SimStream = {
+          spec: stream,
+          opened: known?.opened ?? this.#open(stream),
+          takenOver: known?.takenOver ?? 0,
+        };
+        this.streams.set(stream.id, next);
+        this.twin?.standby.set(stream.id, next);
+        return { kind: 'put', data: { ...next.opened, media: this.id } satisfies StreamOpened };
+      }
+      case 'close': {
+        const { bundle, epoch, streams } = frame.data as SwitchToMedia['close'];
+        this.#admit(bundle, epoch);
+        const reports = streams.flatMap((id) => {
+          const stream = this.streams.get(id);
+          this.streams.delete(id);
+          this.twin?.standby.delete(id);
+          return stream === undefined ? [] : [reportOf(stream)];
+        });
+        return { kind: 'close', data: { reports } };
+      }
+      default:
+        return undefined;
+    }
+  }
+
+  #admit(bundle: BundleId, epoch: number): void {
+    const known = this.#epochs.get(bundle) ?? 0;
+    if (epoch < known)
+      throw new TwinlineError('stale_epoch', `bundle ${bundle} is at epoch ${known}, not ${epoch}`);
+    this.#epochs.set(bundle, epoch);
+  }
+
+  #open(stream: StreamSpec): StreamOpened {
+    const port = this.#ports.next;
+    this.#ports.next += 2;
+    return {
+      stream: stream.id,
+      media: this.id,
+      address: '127.0.0.1',
+      port,
+      rtcpPort: stream.rtcpMux ? port : port + 1,
+    };
+  }
+
+  #takeOver(from: MediaId): void {
+    const streams = [...this.standby];
+    this.standby.clear();
+    for (const [id, stream] of streams) {
+      stream.takenOver++;
+      this.streams.set(id, stream);
+      this.twin?.standby.set(id, stream);
+    }
+    const event: MediaEvent = { type: 'adopted', from, streams: streams.map(([id]) => id) };
+    for (const channel of this.#channels) channel.send({ kind: 'event', data: event, lane: 'priority' });
+  }
+}
+
+function reportOf(stream: SimStream): StreamReport {
+  return {
+    stream: stream.spec.id,
+    packetsReceived: 0,
+    packetsSent: 0,
+    octetsReceived: 0,
+    octetsSent: 0,
+    packetsLost: 0,
+    jitterMs: 0,
+    packetsRefused: { auth: 0, replay: 0, stranger: 0, malformed: 0, unmapped: 0 },
+    takenOver: stream.takenOver,
+  };
+}
