@@ -54,7 +54,13 @@ export class Lockouts {
     this.#remember(key.id, all);
     if (this.#mayStore(source, utcMs, isNew)) {
       const value: Failures = { v: 1, failedUtcMs: all };
-      const write = { op: 'put' as const, key, value, updatedUtcMs: utcMs, expiresUtcMs: utcMs + WITHIN_MS };
+      const write = {
+        op: 'put' as const,
+        key,
+        value,
+        updatedUtcMs: all.at(-1)!,
+        expiresUtcMs: utcMs + WITHIN_MS,
+      };
       await this.#state.commit([write], { durability: 'durable' }).catch(() => {});
     }
     return all.length >= WRONG_PASSWORDS;

@@ -49,7 +49,10 @@ class Memory {
       method: 'REGISTER',
       uri: 'sip:demo.test',
       headers: {
-        Via: Array.from({ length: init.vias ?? 1 }, (_, at) => `SIP/2.0/UDP 127.0.0.1:4000;branch=z9hG4bK${at}`),
+        Via: Array.from(
+          { length: init.vias ?? 1 },
+          (_, at) => `SIP/2.0/UDP 127.0.0.1:4000;branch=z9hG4bK${at}`,
+        ),
         From: '<sip:1001@demo.test>;tag=a',
         To: '<sip:1001@demo.test>',
         'Call-ID': init.callId ?? 'one',
@@ -133,7 +136,9 @@ describe('adding, asking and removing (RFC 3261 §10.3)', () => {
 
   test('one contact that cannot be accepted leaves all as it was', () => {
     const memory = new Memory();
-    expect(memory.send({ contacts: ['<sip:1001@10.0.0.1>', '<sip:1001@10.0.0.2>;expires=5'] }).status).toBe(423);
+    expect(memory.send({ contacts: ['<sip:1001@10.0.0.1>', '<sip:1001@10.0.0.2>;expires=5'] }).status).toBe(
+      423,
+    );
     expect(memory.send({ contacts: ['<sip:1001@10.0.0.1>', '<mailto:ada@demo.test>'] }).status).toBe(400);
     expect(memory.contacts).toEqual([]);
   });
@@ -188,7 +193,11 @@ describe('several phones of one user (PH-DEVICE-08)', () => {
     const memory = new Memory();
     const instance = '+sip.instance="<urn:uuid:0A1B>"';
     memory.send({ contacts: [`<sip:1001-x1@127.0.0.1:4000>;${instance}`] });
-    memory.send({ contacts: [`<sip:1001-x2@127.0.0.1:4100>;${instance}`], callId: 'after', flow: flowOf(4100) });
+    memory.send({
+      contacts: [`<sip:1001-x2@127.0.0.1:4100>;${instance}`],
+      callId: 'after',
+      flow: flowOf(4100),
+    });
     expect(memory.contacts).toEqual(['sip:1001-x2@127.0.0.1:4100']);
   });
 });
@@ -206,7 +215,9 @@ describe('outbound (RFC 5626) and Path (RFC 3327)', () => {
     memory.send({ contacts: [contact(3, 1)], headers, flow: flowOf(3, 'tls'), callId: 'three' });
     expect(memory.contacts).toEqual(['sip:1001@10.0.0.1:2', 'sip:1001@10.0.0.1:3']);
     const response = memory.send({ cseq: 9 });
-    expect(headerValues(response, 'Contact').join()).toContain('+sip.instance="<urn:uuid:0a1b>";reg-id=1;expires=');
+    expect(headerValues(response, 'Contact').join()).toContain(
+      '+sip.instance="<urn:uuid:0a1b>";reg-id=1;expires=',
+    );
   });
 
   test('without outbound in Supported the answer requires nothing', () => {
@@ -220,12 +231,19 @@ describe('outbound (RFC 5626) and Path (RFC 3327)', () => {
     expect(memory.send({ contacts: [contact(1, 1)], headers, vias: 2 }).status).toBe(439);
     const path = '<sip:edge.test;lr;ob>';
     const response = memory.send({ contacts: [contact(1, 1)], headers: { ...headers, Path: path }, vias: 2 });
-    expect([response.status, header(response, 'Path'), header(response, 'Require')]).toEqual([200, path, 'outbound']);
+    expect([response.status, header(response, 'Path'), header(response, 'Require')]).toEqual([
+      200,
+      path,
+      'outbound',
+    ]);
     expect(memory.bindings[0]!.binding.path).toEqual([path]);
   });
 
   test('an extension that we do not know is 420', () => {
-    const response = new Memory().send({ contacts: ['<sip:1001@h>'], headers: { Require: 'path, teleport' } });
+    const response = new Memory().send({
+      contacts: ['<sip:1001@h>'],
+      headers: { Require: 'path, teleport' },
+    });
     expect([response.status, header(response, 'Unsupported')]).toEqual([420, 'teleport']);
   });
 });

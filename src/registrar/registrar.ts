@@ -31,6 +31,13 @@ export class Registrar {
   readonly #options: RegistrarOptions;
   readonly #lockouts: Lockouts;
   readonly #flows = new FlowBindings();
+  readonly #counts: Record<Authentication['kind'], number> = {
+    verified: 0,
+    challenge: 0,
+    stale: 0,
+    wrong: 0,
+    locked: 0,
+  };
 
   constructor(options: RegistrarOptions) {
     this.#options = options;
@@ -41,22 +48,26 @@ export class Registrar {
    * Who sent a request, by its digest credentials. `as` says which headers count: `registrar` answers 401 (WWW-Authenticate), `proxy`
    * 407 (Proxy-Authenticate). Never rejects.
    */
-  authenticate(
+  async authenticate(
     request: SipRequest,
     flow: Flow,
     directories: Directories,
     as: 'registrar' | 'proxy',
   ): Promise<Authentication> {
-    const { clock, random, pairSecret } = this.#options;
-    return authenticate(request, {
-      directories,
-      source: flow.remote.address,
-      as,
-      pairSecret,
-      random,
-      utcMs: clock.utcMs(),
-      lockouts: this.#lockouts,
-    });
+    const { clock, pairSecret, log } = this.#options;
+    const source = flow.remote.address;
+    const lockouts = this.#lockouts;
+    const utcMs = clock.utcMs();
+    const who = await authenticate(request, { directories, source, as, pairSecret, utcMs, lockouts });
+    this.#counts[who.kind]++;
+    if (who.kind === 'wrong' || who.kind === 'locked')
+      log.info({ source, method: request.method, kind: who.kind }, 'authentication.refused');
+    return who;
+  }
+
+  /** How requests were found, since the start (PH-EDGE-11, PH-DEVICE-08). */
+  get counts(): Readonly<Record<Authentication['kind'], number>> {
+    return this.#counts;
   }
 
   /** A verified REGISTER: commits what follows from it and gives the answer that may then leave. Never rejects. */
