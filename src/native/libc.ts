@@ -88,6 +88,9 @@ export const addressOf = (buffer: ArrayBuffer): bigint => koffi.address(new Uint
 export interface Watch {
   /** From now on also (or no more) tells when the descriptor can be written. */
   wantWritable(on: boolean): void;
+  /** Tells nothing until `resume`. */
+  pause(): void;
+  resume(): void;
   stop(): void;
 }
 
@@ -121,6 +124,12 @@ export function watch(fd: number, readable: () => void, writable?: () => void): 
   return {
     wantWritable(on) {
       if (!stopped) handle.start({ readable: true, disconnect: true, writable: on }, callback);
+    },
+    pause() {
+      if (!stopped) handle.stop();
+    },
+    resume() {
+      if (!stopped) handle.start({ readable: true, disconnect: true }, callback);
     },
     stop() {
       if (stopped) return;
