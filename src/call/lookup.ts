@@ -1,29 +1,45 @@
 import type { CallId } from '../base/index.ts';
-import type { SipMessage } from '../sip/index.ts';
+import { cseqOf, type SipMessage, tagOf, toOf } from '../sip/index.ts';
 import type { Call } from './model.ts';
 
 /** What a list of calls shows; the switch adds the zone and its own name. */
 export interface CallSummaryCore {
   readonly id: CallId;
+  /** Extensions, or what was dialled where nobody has it. */
   readonly from: string;
   readonly to: string;
   readonly state: string;
+  /** UTC milliseconds. */
   readonly since: number;
 }
 
-export function summaryOf(_call: Call): CallSummaryCore {
-  throw new Error('not written yet');
+export function summaryOf(call: Call): CallSummaryCore {
+  return {
+    id: call.id,
+    from: call.caller.extension,
+    to: call.target?.extension ?? call.dialled,
+    state: call.state,
+    since: call.createdUtcMs,
+  };
 }
 
 /** The SIP Call-IDs by which the switch finds this call. */
-export function sipCallIdsOf(_call: Call): string[] {
-  throw new Error('not written yet');
+export function sipCallIdsOf(call: Call): string[] {
+  const ids: string[] = [];
+  for (const leg of call.legs) {
+    if (leg.role === 'caller' || leg.clients.length > 0 || leg.servers.length > 0 || leg.state !== 'ended') {
+      ids.push(leg.sipCallId);
+    }
+  }
+  return ids;
 }
 
 /**
  * Whether a message found by its SIP Call-ID is this call's. False for an INVITE without To tag under another CSeq: the caller tries
  * again after a failure (RFC 3261 §8.1.3.5, RFC 4028 §7.3), which begins a new call while the old one still absorbs retransmissions.
  */
-export function belongsTo(_call: Call, _message: SipMessage): boolean {
-  throw new Error('not written yet');
+export function belongsTo(call: Call, message: SipMessage): boolean {
+  if (message.kind === 'response' || tagOf(toOf(message)) !== undefined) return true;
+  const first = call.legs[0];
+  return first?.inviteCseq === undefined || cseqOf(message)?.seq === first.inviteCseq;
 }

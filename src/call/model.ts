@@ -1,8 +1,28 @@
-import type { CallId } from '../base/index.ts';
+import type { AccountId, CallId, DeviceId, LegId, StreamId, UserId } from '../base/index.ts';
+import type { Binding, MediaProfileName } from '../directory/index.ts';
+import type { Flow } from '../link/index.ts';
+import type { SrtpKey, StreamCodec, StreamReport } from '../media/index.ts';
+import type { CryptoLine, Direction } from '../sdp/index.ts';
+import type {
+  ClientTransaction,
+  Dialog,
+  ReliableReceiver,
+  ReliableSender,
+  Repetition,
+  ServerTransaction,
+  SessionTimer,
+  SipHeader,
+  SipMessage,
+  SipRequest,
+} from '../sip/index.ts';
 
+/**
+ * A call as plain data: JSON in, JSON out. A step works on a copy of its own (`copyOf`), hence fields without `readonly` here and
+ * read-only values below them. A deadline is `Clock.nowMs` of the machine.
+ */
 export const CALL_SCHEMA_VERSION = 1;
 
-/** Every state of a call; each is adopted in a way of its own, and a test goes through them all. */
+/** Every state of a call; a test adopts the call in each. */
 export const callStates = [
   /** The callee's devices are being looked up. */
   'routing',
@@ -25,5 +45,194 @@ export type CallState = (typeof callStates)[number];
 export interface Call {
   readonly v: typeof CALL_SCHEMA_VERSION;
   readonly id: CallId;
+  readonly account: AccountId;
+  readonly snapshotNumber: number;
+  readonly createdUtcMs: number;
   state: CallState;
+  readonly caller: Party;
+  readonly dialled: string;
+  target?: Party & { readonly inOrder: boolean; readonly maxWaitSec: number };
+  /** RFC 7989: the caller's UUID, or ours for a caller without one; with it logs, traces and the record find together. */
+  readonly sessionId: string;
+  /** The caller's is the first. */
+  legs: Leg[];
+  /** Counts legs, so that no id is used twice. */
+  legsMade: number;
+  /** What the callee's INVITE takes over from the caller's, and its Max-Forwards less one. */
+  readonly carried: readonly SipHeader[];
+  readonly maxForwards: number;
+  /** Devices that ring after the present one (`in-order`). */
+  queue: Binding[];
+  /** Nobody has answered by then: 480. */
+  ringUntilMs?: number;
+  lookups: Lookup[];
+  answeredUtcMs?: number;
+  /** The provisional response that the caller heard last, so that none is said twice. */
+  told?: string;
+  /** The caller's 2xx waits for the PRACK of a 1xx with SDP (RFC 3262 §3). */
+  answerHeld?: boolean;
+  /** Set once, by what ends the call first. */
+  end?: CallEnd;
+  /** The record waits for these streams' figures, but no longer than that. */
+  closing?: { readonly untilMs: number; readonly streams: readonly StreamId[] };
+  reports: StreamReport[];
+  adoptions: number;
+  /** The newest ones only. */
+  appliedCommandIds: string[];
+}
+
+export interface Party {
+  readonly user: UserId;
+  readonly extension: string;
+  readonly display: string;
+}
+
+/** Bindings asked for: to ring them, to judge a request over a strange flow, to find a way to a leg whose flow ended. */
+export type Lookup =
+  | { readonly why: 'ring'; readonly user: UserId }
+  | {
+      readonly why: 'judge-flow';
+      readonly user: UserId;
+      readonly leg: LegId;
+      readonly message: SipMessage;
+      readonly flow: Flow;
+    }
+  | { readonly why: 'find-flow'; readonly user: UserId; readonly leg: LegId };
+
+export interface CallEnd {
+  readonly outcome: string;
+  readonly status: number;
+  readonly by: 'caller' | 'callee' | 'system';
+  readonly reason?: string;
+  readonly utcMs: number;
+}
+
+export type LegState =
+  /** Waits for a media port. */
+  | 'new'
+  | 'calling'
+  | 'ringing'
+  /** 2xx sent (caller) or received (callee), ACK outstanding. */
+  | 'answered'
+  | 'confirmed'
+  /** CANCEL or BYE is under way. */
+  | 'ending'
+  | 'ended';
+
+export interface Leg {
+  readonly id: LegId;
+  readonly role: 'caller' | 'callee';
+  readonly user: UserId;
+  readonly device: DeviceId;
+  readonly mediaPolicy: MediaPolicy;
+  flow: Flow;
+  flowEnded?: boolean;
+  /** `+sip.instance` of the binding, to know the phone again on another flow. */
+  readonly instanceId?: string;
+  state: LegState;
+  readonly sipCallId: string;
+  readonly localTag: string;
+  /** The caller's From tag; empty on a callee leg until it answers. */
+  readonly remoteTag: string;
+  /** The CSeq of the caller's first INVITE. */
+  readonly inviteCseq?: number;
+  /** Where the first INVITE of a callee leg goes. */
+  readonly target?: { readonly contact: string; readonly path: readonly string[] };
+  dialog?: Dialog;
+  /** RFC 7989: the UUID of the endpoint on this leg. */
+  sessionId: string;
+  clients: ClientRequest[];
+  servers: ServerRequest[];
+  /** The caller's side of 100rel (we send) and the callee's (we receive). */
+  reliableSender?: ReliableSender;
+  reliableReceiver?: ReliableReceiver;
+  /** Our 2xx to an INVITE, until its ACK. */
+  answer?: Repetition & { readonly cseq: number };
+  /** Our ACK to a 2xx, sent again with each repetition of that 2xx. */
+  ack?: { readonly cseq: number; readonly text: string };
+  /** A 2xx with an offer came; its ACK waits for the other side's answer. */
+  ackOwed?: { readonly cseq: number };
+  sessionTimer?: SessionTimer;
+  /** Send our refresh again then: it collided (RFC 3261 §14.1). */
+  refreshAgainAtMs?: number;
+  /** What the peer said it allows and supports. */
+  peer: { readonly update: boolean; readonly timer: boolean };
+  ringUntilMs?: number;
+  /** CANCEL as soon as a provisional response came (RFC 3261 §9.1). */
+  cancelWanted?: boolean;
+  /** How a callee leg failed. */
+  failure?: { readonly status: number; readonly reason: string };
+  media: LegMedia;
+  /** The longest time in which media got nothing from the leg. */
+  silentForMs?: number;
+}
+
+/** What the leg's device and site ask of its media. */
+export interface MediaPolicy {
+  readonly profile: MediaProfileName;
+  readonly prefer256: boolean;
+  readonly encryptionRequired: boolean;
+}
+
+export interface LegMedia {
+  /** Absent until the leg has anything to do with media. */
+  stream?: StreamId;
+  readonly family: 4 | 6;
+  opened?: { readonly address: string; readonly port: number; readonly rtcpPort: number };
+  /** Of our `o=` line on this leg. */
+  readonly sdpId: string;
+  sdpVersion: number;
+  /** Our description as sent last, the peer's as it came last. */
+  local?: string;
+  remote?: string;
+  /** Our offer that is not yet answered. */
+  offered?: { readonly crypto: readonly CryptoLine[]; readonly direction: Direction };
+  /** The peer's offer that is not yet answered. */
+  unanswered?: string;
+  /** An answer to the first offer has been given or taken. */
+  agreed: boolean;
+  /** Ours, as in our last agreed description. */
+  direction: Direction;
+  codecs: readonly StreamCodec[];
+  sendKey?: SrtpKey;
+  receiveKey?: SrtpKey;
+  remoteAddress?: { readonly address: string; readonly port: number; readonly rtcpPort: number };
+  rtcpMux: boolean;
+  /** RTP/SAVP rather than RTP/AVP. */
+  secureProfile: boolean;
+  /** The stream whose audio this leg hears. */
+  source?: StreamId;
+}
+
+/** Why we sent a request: what its response means. */
+export type Purpose =
+  | { readonly kind: 'invite' }
+  /** On behalf of the request that `server` (a transaction's key) names on the other leg. */
+  | { readonly kind: 'relay'; readonly server: string }
+  | { readonly kind: 'refresh' }
+  | { readonly kind: 'bye' }
+  /** CANCEL, PRACK: nothing follows from the response. */
+  | { readonly kind: 'done' };
+
+export interface ClientRequest {
+  tx: ClientTransaction;
+  readonly method: string;
+  readonly cseq: number;
+  readonly purpose: Purpose;
+  /** What its CANCEL and its dialog are made from (RFC 3261 §9.1, §12.1.2). */
+  readonly invite?: SipRequest;
+  /** An INVITE has no timer once a 1xx came: without a final response by then it counts as 408 (RFC 3261 §9.1, §16.8). */
+  giveUpAtMs?: number;
+}
+
+export interface ServerRequest {
+  tx: ServerTransaction;
+  readonly method: string;
+  readonly cseq: number;
+  /** What a response copies; gone once the final one is sent. */
+  request?: SipRequest;
+  /** The final status once given. */
+  status?: number;
+  /** RFC 3261 §18.2.2: a client without rport hears at the port of its Via. */
+  readonly remote?: { readonly address: string; readonly port: number };
 }

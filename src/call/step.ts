@@ -1,12 +1,174 @@
-import type { Call } from './model.ts';
+import { unreachable } from '../base/index.ts';
+import { adopted } from './adopt.ts';
+import { begin } from './begin.ts';
+import { endCall, finishIfReported } from './end.ts';
+import { findFlow, flowEnded, isKnownFlow } from './flow.ts';
+import type { Call, Lookup } from './model.ts';
+import { receive, receiveInLeg } from './requests.ts';
+import { receiveReply } from './responses.ts';
+import { deviceFailed, inviteReadyDevices, ringDevices } from './ring.ts';
+import { nextWakeMs, runTimers } from './timers.ts';
 import type { CallContext, CallEvent, NewCall, Step } from './types.ts';
+import { answerWithoutTransaction } from './wire.ts';
+import { copyOf, legById, type Work } from './work.ts';
 
 /** A call that begins: an authenticated INVITE without a dialog. */
-export function beginCall(_newCall: NewCall, _ctx: CallContext): Step<Call> {
-  throw new Error('not written yet');
+export function beginCall(newCall: NewCall, ctx: CallContext): Step<Call> {
+  return finished(begin(newCall, ctx));
 }
 
 /** What follows from an event. The call that comes in is not changed. */
-export function step(_call: Call, _event: CallEvent, _ctx: CallContext): Step<Call> {
-  throw new Error('not written yet');
+export function step(call: Call, event: CallEvent, ctx: CallContext): Step<Call> {
+  const work: Work = { call: copyOf(call), ctx, commands: [] };
+  act(work, event);
+  return finished(work);
+}
+
+function act(work: Work, event: CallEvent): void {
+  switch (event.type) {
+    case 'message':
+      if (event.message.kind === 'request') receive(work, event.message, event.flow);
+      else receiveReply(work, event.message, event.flow);
+      return;
+    case 'bindings':
+      bindingsFound(work, event);
+      return;
+    case 'media-opened':
+      streamOpened(work, event);
+      return;
+    case 'media-failed':
+      streamFailed(work, event);
+      return;
+    case 'media-closed':
+      streamsClosed(work, event);
+      return;
+    case 'media-event':
+      mediaTold(work, event);
+      return;
+    case 'wake':
+      runTimers(work);
+      return;
+    case 'flow-closed':
+      flowEnded(work, event.flow);
+      return;
+    case 'adopted':
+      adopted(work);
+      return;
+    case 'hangup':
+      hangUp(work, event);
+      return;
+    default:
+      unreachable(event);
+  }
+}
+
+type Event<Type extends CallEvent['type']> = Extract<CallEvent, { readonly type: Type }>;
+
+/** Answers every question about that user at once. */
+function bindingsFound(work: Work, { user, bindings }: Event<'bindings'>): void {
+  const { call } = work;
+  const answered = call.lookups.filter((lookup) => lookup.user === user);
+  call.lookups = call.lookups.filter((lookup) => lookup.user !== user);
+  for (const lookup of answered) {
+    switch (lookup.why) {
+      case 'ring':
+        if (call.state === 'routing') ringDevices(work, bindings);
+        break;
+      case 'judge-flow':
+        judgeFlow(work, lookup, bindings);
+        break;
+      case 'find-flow':
+        findFlow(work, lookup, bindings);
+        break;
+      default:
+        unreachable(lookup);
+    }
+  }
+}
+
+function judgeFlow(
+  work: Work,
+  { leg: id, message, flow }: Lookup & { readonly why: 'judge-flow' },
+  bindings: Event<'bindings'>['bindings'],
+): void {
+  const leg = legById(work.call, id);
+  if (leg === undefined || message.kind !== 'request') return;
+  if (isKnownFlow(bindings, leg.user, flow)) receiveInLeg(work, leg, message, flow);
+  else answerWithoutTransaction(work, leg, message, flow, 403);
+}
+
+function streamOpened(work: Work, { opened }: Event<'media-opened'>): void {
+  const leg = work.call.legs.find(({ media }) => media.stream === opened.stream);
+  if (leg === undefined || work.call.end !== undefined) return;
+  leg.media.opened = { address: opened.address, port: opened.port, rtcpPort: opened.rtcpPort };
+  inviteReadyDevices(work);
+}
+
+/** A stream that never opened ends its leg; one that runs goes on as it was. */
+function streamFailed(work: Work, { stream, code }: Event<'media-failed'>): void {
+  const { call } = work;
+  const leg = call.legs.find(({ media }) => media.stream === stream);
+  if (leg === undefined || call.end !== undefined || leg.media.opened !== undefined) return;
+  if (leg.role === 'callee') {
+    deviceFailed(work, leg, 503, code);
+    return;
+  }
+  endCall(work, {
+    outcome: 'failed',
+    status: 503,
+    by: 'system',
+    reason: code,
+    answerHeaders: [{ name: 'Retry-After', value: '5' }],
+  });
+}
+
+function streamsClosed(work: Work, { reports }: Event<'media-closed'>): void {
+  const { call } = work;
+  if (call.closing === undefined) return;
+  const { streams } = call.closing;
+  for (const report of reports) {
+    const isNew = !call.reports.some(({ stream }) => stream === report.stream);
+    if (isNew && streams.includes(report.stream)) call.reports.push(report);
+  }
+  // Closed before, for an owner that is gone: its figures went with it.
+  if (reports.length === 0) call.closing = { ...call.closing, untilMs: work.ctx.nowMs };
+}
+
+function mediaTold(work: Work, { event }: Event<'media-event'>): void {
+  if (event.type !== 'silent') return;
+  const leg = work.call.legs.find(({ media }) => media.stream === event.stream);
+  if (leg !== undefined) leg.silentForMs = Math.max(leg.silentForMs ?? 0, event.forMs);
+}
+
+const MAX_COMMAND_IDS = 16;
+
+function hangUp(work: Work, { commandId, actor }: Event<'hangup'>): void {
+  const { call } = work;
+  if (call.appliedCommandIds.includes(commandId)) return;
+  call.appliedCommandIds = [...call.appliedCommandIds, commandId].slice(-MAX_COMMAND_IDS);
+  const reason = `ended by ${actor}`;
+  endCall(
+    work,
+    call.answeredUtcMs === undefined
+      ? { outcome: 'cancelled', status: 487, by: 'system', reason }
+      : { outcome: 'answered', status: 200, by: 'system', reason },
+  );
+}
+
+/** Drops what is over, and the call itself when nothing of it could be asked for again. */
+function finished(work: Work): Step<Call> {
+  const { call, commands } = work;
+  finishIfReported(work);
+  for (const leg of call.legs) {
+    leg.clients = leg.clients.filter(({ tx }) => tx.state !== 'Terminated');
+    leg.servers = leg.servers.filter(({ tx }) => tx.state !== 'Terminated');
+  }
+  const isForgotten =
+    call.state === 'ended' &&
+    call.legs.every(
+      (leg) => leg.clients.length === 0 && leg.servers.length === 0 && leg.answer === undefined,
+    );
+  return isForgotten
+    ? { call: undefined, commands, wakeAtMs: undefined }
+    : { call, commands, wakeAtMs: nextWakeMs(call) };
 }

@@ -97,6 +97,8 @@ export interface CallRecordLeg {
   readonly srtp?: string;
   readonly codec?: string;
   readonly media?: StreamReport;
+  /** The longest time in which nothing came from the leg, as media told. */
+  readonly silentForMs?: number;
 }
 
 export type { LadderEntry };

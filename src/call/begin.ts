@@ -1,0 +1,145 @@
+import type { LegId } from '../base/index.ts';
+import {
+  answerSessionTimer,
+  callIdOf,
+  cseqOf,
+  dialogFromRequest,
+  fromOf,
+  numberOf,
+  tagOf,
+  tokensOf,
+} from '../sip/index.ts';
+import { endCall } from './end.ts';
+import { ask } from './flow.ts';
+import { carriedHeaders, newSessionId, newTag, SUPPORTED, sessionIdOf } from './headers.ts';
+import { warningOf } from './hold.ts';
+import { CALL_SCHEMA_VERSION, type Call, type Leg } from './model.ts';
+import { familyOf, newMedia, putStream, readOffer } from './negotiate.ts';
+import { peerAllows } from './peer.ts';
+import { calledUser, dialledOf, mediaPolicyOf, partyOf } from './route.ts';
+import { SESSION_POLICY } from './session.ts';
+import type { CallContext, NewCall } from './types.ts';
+import { admit, answerRequest, isSdp } from './wire.ts';
+import type { Work } from './work.ts';
+
+const DEFAULT_MAX_FORWARDS = 70;
+/** A registration is looked up in milliseconds; without it the caller should not hear silence for long. */
+const LOOKUP_WAIT_MS = 10_000;
+
+/** The caller's INVITE: refused at once for what is wrong in itself, else 100, a stream, and the search for the callee's devices. */
+export function begin(newCall: NewCall, ctx: CallContext): Work {
+  const { invite, flow, caller, callerDevice } = newCall;
+  const work: Work = { call: callFor(newCall, ctx), ctx, commands: [] };
+  const { call } = work;
+  const leg = callerLegFor(work, newCall);
+  call.legs.push(leg);
+  const server = admit(leg, invite, flow, cseqOf(invite)?.seq ?? 0);
+  if (server === undefined) return work;
+  const dialog = dialogFromRequest(invite, leg.localTag, 'early');
+  if (!dialog.ok) return refuse(work, 400, `the INVITE is unusable: ${dialog.error}`);
+  leg.dialog = dialog.value;
+  const unknown = tokensOf(invite, 'Require').filter((option) => !SUPPORTED.includes(option.toLowerCase()));
+  if (unknown.length > 0) {
+    return refuse(
+      work,
+      420,
+      'an extension is required that is not supported',
+      'Unsupported',
+      unknown.join(', '),
+    );
+  }
+  // RFC 3261 §16.3: a loop ends here, for our own leg counts on (§16.6).
+  if ((numberOf(invite, 'Max-Forwards') ?? DEFAULT_MAX_FORWARDS) === 0)
+    return refuse(work, 483, 'too many hops');
+  if (invite.body !== '' && !isSdp(invite)) {
+    return refuse(work, 415, 'the body is not SDP', 'Accept', 'application/sdp');
+  }
+  const session = answerSessionTimer(invite, SESSION_POLICY, ctx.nowMs);
+  if (session.type === 'too-small') {
+    return refuse(work, 422, 'the session interval is too small', 'Min-SE', String(session.minSec));
+  }
+  if (isSdp(invite)) {
+    const offer = readOffer(leg, invite.body);
+    if (!offer.ok) {
+      const { name, value } = warningOf(work, offer.error);
+      return refuse(work, 488, offer.error, name, value);
+    }
+    leg.media.unanswered = invite.body;
+    leg.media = { ...leg.media, family: offer.value.audio.family };
+  }
+  const callee = calledUser(ctx.snapshot, caller, call.dialled);
+  if (callee === undefined) return refuse(work, 404, 'nobody has that number');
+  call.target = {
+    ...partyOf(callee),
+    inOrder: callee.ring.mode === 'in-order',
+    maxWaitSec: callee.ring.maxWaitSec,
+  };
+  answerRequest(work, leg, server, 100);
+  leg.media = { ...newMedia(work, leg.media.family), ...leg.media };
+  putStream(work, leg);
+  call.ringUntilMs = ctx.nowMs + LOOKUP_WAIT_MS;
+  ask(work, { why: 'ring', user: callee.id });
+  return work;
+
+  function refuse(
+    refused: Work,
+    status: number,
+    reason: string,
+    headerName?: string,
+    headerValue = '',
+  ): Work {
+    endCall(refused, {
+      outcome: 'failed',
+      status,
+      by: 'system',
+      reason,
+      ...(headerName === undefined ? {} : { answerHeaders: [{ name: headerName, value: headerValue }] }),
+    });
+    return refused;
+  }
+
+  function callerLegFor(forWork: Work, { invite: request }: NewCall): Leg {
+    const { stream: _, ...media } = newMedia(forWork, familyOf(flow.remote.address));
+    return {
+      id: 'a' as LegId,
+      role: 'caller',
+      user: caller.id,
+      device: callerDevice.id,
+      mediaPolicy: mediaPolicyOf(ctx.snapshot, caller.siteId, callerDevice.mediaProfile),
+      flow,
+      state: 'calling',
+      sipCallId: callIdOf(request) ?? '',
+      localTag: newTag(forWork),
+      remoteTag: tagOf(fromOf(request)) ?? '',
+      inviteCseq: cseqOf(request)?.seq ?? 0,
+      sessionId: forWork.call.sessionId,
+      clients: [],
+      servers: [],
+      peer: peerAllows({ update: false, timer: false }, request),
+      media,
+    };
+  }
+}
+
+function callFor({ id, invite, caller }: NewCall, ctx: CallContext): Call {
+  return {
+    v: CALL_SCHEMA_VERSION,
+    id,
+    account: ctx.snapshot.account,
+    snapshotNumber: ctx.snapshot.number,
+    createdUtcMs: ctx.utcMs,
+    state: 'routing',
+    caller: partyOf(caller),
+    dialled: dialledOf(invite.uri) ?? '',
+    sessionId: sessionIdOf(invite) ?? newSessionId(ctx.random),
+    legs: [],
+    legsMade: 0,
+    carried: carriedHeaders(invite),
+    maxForwards: Math.min(numberOf(invite, 'Max-Forwards') ?? DEFAULT_MAX_FORWARDS, 255) - 1,
+    queue: [],
+    lookups: [],
+    reports: [],
+    adoptions: 0,
+    appliedCommandIds: [],
+  };
+}

@@ -1,0 +1,51 @@
+import { contentTypeOf, header, type SipRequest, type SipResponse } from '../sip/index.ts';
+import type { Leg, ServerRequest } from './model.ts';
+import { answerRequest, sendRequest } from './wire.ts';
+import { peerOf, type Work } from './work.ts';
+
+/** Digits as INFO (RFC 6086 appendix A calls this use "legacy"): phones of two makers, two formats. */
+const DTMF_TYPES: readonly string[] = ['application/dtmf-relay', 'application/dtmf'];
+const MAX_BODY_LENGTH = 256;
+
+/** INFO: keypad digits go to the other end as they are. */
+export function relayInfo(work: Work, leg: Leg, server: ServerRequest, request: SipRequest): void {
+  if (header(request, 'Info-Package') !== undefined) {
+    // RFC 6086 §4.2.2: we have told of no package, so any is a bad one.
+    answerRequest(work, leg, server, 469, {
+      reason: 'Bad Info Package',
+      headers: [{ name: 'Recv-Info', value: '' }],
+    });
+    return;
+  }
+  if (request.body === '') {
+    answerRequest(work, leg, server, 200);
+    return;
+  }
+  const type = contentTypeOf(request) ?? '';
+  if (!DTMF_TYPES.includes(type) || request.body.length > MAX_BODY_LENGTH) {
+    answerRequest(work, leg, server, 415, { headers: [{ name: 'Accept', value: DTMF_TYPES.join(', ') }] });
+    return;
+  }
+  const other = peerOf(work.call, leg);
+  const sent =
+    other?.state === 'confirmed' &&
+    sendRequest(work, other, {
+      method: 'INFO',
+      purpose: { kind: 'relay', server: server.tx.key },
+      body: request.body,
+      contentType: type,
+    });
+  if (!sent) answerRequest(work, leg, server, 480);
+}
+
+export function infoAnswered(
+  work: Work,
+  asking: Leg | undefined,
+  server: ServerRequest | undefined,
+  response: SipResponse | undefined,
+): void {
+  const status = response?.status ?? 408;
+  if (status < 200 || asking === undefined || server === undefined) return;
+  // Whether the other end's dialog is gone (481) is its own affair here: the next request that matters will tell.
+  answerRequest(work, asking, server, status === 481 || status === 401 || status === 407 ? 480 : status);
+}

@@ -1,0 +1,200 @@
+import { type LegId, randomText } from '../base/index.ts';
+import type { Binding } from '../directory/index.ts';
+import {
+  escapeUser,
+  fromUtf8,
+  type SipHeader,
+  serializeNameAddr,
+  sessionTimerRequestHeaders,
+} from '../sip/index.ts';
+import { cancelLeg, closeStreamOf, endCall, finishLeg } from './end.ts';
+import { newSessionId, newTag, SUPPORTED } from './headers.ts';
+import type { Leg } from './model.ts';
+import { agreedTerms, familyOf, makeOffer, newMedia, putStream, readOffer } from './negotiate.ts';
+import { outcomeOf } from './record.ts';
+import { indexOf, mediaPolicyOf } from './route.ts';
+import { SESSION_POLICY } from './session.ts';
+import { sendFirstInvite } from './wire.ts';
+import { callerLeg, liveCallees, type Work } from './work.ts';
+
+/** One user's phones that ring for one call; more bindings than this are a mistake or an attack. */
+const MAX_DEVICES = 10;
+/** In order each device gets its share of the waiting time, but time enough to reach for it. */
+const MIN_SHARE_SEC = 5;
+/** PH-CALL-07. */
+const MAX_WAIT_SEC = { least: 5, most: 60 };
+
+/** The callee's devices are known: all ring at once, or the first one (PH-CALL-07). None: 480. */
+export function ringDevices(work: Work, bindings: readonly Binding[]): void {
+  const { call, ctx } = work;
+  const caller = callerLeg(call);
+  const reachable = bindings
+    .filter((binding) => binding.expiresUtcMs > ctx.utcMs)
+    // Who calls an own number rings the other devices, not the one in the hand.
+    .filter((binding) => binding.userId !== caller.user || binding.flow.id !== caller.flow.id)
+    .sort((a, b) => b.q - a.q || b.registeredUtcMs - a.registeredUtcMs)
+    .slice(0, MAX_DEVICES);
+  if (reachable.length === 0) {
+    endCall(work, { outcome: 'unreachable', status: 480, by: 'system', reason: 'no device is registered' });
+    return;
+  }
+  call.state = 'calling';
+  const waitSec = Math.min(Math.max(call.target?.maxWaitSec ?? 30, MAX_WAIT_SEC.least), MAX_WAIT_SEC.most);
+  call.ringUntilMs = ctx.nowMs + waitSec * 1000;
+  if (call.target?.inOrder === true) {
+    call.queue = reachable;
+    ringNext(work);
+  } else {
+    for (const binding of reachable) addDevice(work, binding);
+  }
+}
+
+/** The next device of the order. False when there is none. */
+function ringNext(work: Work): boolean {
+  const { call, ctx } = work;
+  const [binding, ...rest] = call.queue;
+  if (binding === undefined) return false;
+  call.queue = rest;
+  const leg = addDevice(work, binding);
+  const remainingMs = (call.ringUntilMs ?? ctx.nowMs) - ctx.nowMs;
+  leg.ringUntilMs = ctx.nowMs + Math.max(remainingMs / (rest.length + 1), MIN_SHARE_SEC * 1000);
+  return true;
+}
+
+function addDevice(work: Work, binding: Binding): Leg {
+  const { call, ctx } = work;
+  call.legsMade++;
+  const device = indexOf(ctx.snapshot).deviceById(binding.deviceId);
+  const user = indexOf(ctx.snapshot).userById(binding.userId);
+  const leg: Leg = {
+    id: `b${call.legsMade}` as LegId,
+    role: 'callee',
+    user: binding.userId,
+    device: binding.deviceId,
+    mediaPolicy: mediaPolicyOf(ctx.snapshot, user?.siteId ?? '', device?.mediaProfile ?? 'desk-128'),
+    flow: binding.flow,
+    ...(binding.instanceId === undefined ? {} : { instanceId: binding.instanceId }),
+    state: 'new',
+    sipCallId: randomText(ctx.random, 26),
+    localTag: newTag(work),
+    remoteTag: '',
+    target: { contact: binding.contact, path: binding.path },
+    sessionId: newSessionId(ctx.random),
+    clients: [],
+    servers: [],
+    peer: { update: false, timer: false },
+    media: newMedia(work, familyOf(binding.flow.remote.address)),
+  };
+  call.legs.push(leg);
+  putStream(work, leg);
+  return leg;
+}
+
+/** Sends the INVITEs that waited for a media port. */
+export function inviteReadyDevices(work: Work): void {
+  const { call } = work;
+  if (callerLeg(call).media.opened === undefined) return;
+  for (const leg of call.legs) {
+    if (leg.role === 'callee' && leg.state === 'new' && leg.media.opened !== undefined) invite(work, leg);
+  }
+}
+
+function invite(work: Work, leg: Leg): void {
+  const { call, ctx } = work;
+  const offer = offerTo(work, leg);
+  if (offer !== undefined && !offer.ok) {
+    deviceFailed(work, leg, 488, offer.error);
+    return;
+  }
+  const domain = ctx.snapshot.domains[0] ?? 'invalid';
+  const address = (extension: string, display: string): string =>
+    serializeNameAddr({
+      displayName: fromUtf8(display),
+      uri: `sip:${escapeUser(fromUtf8(extension))}@${domain}`,
+      params: {},
+    });
+  const target = call.target ?? call.caller;
+  // Without an offer of ours a reliable 1xx would bring one, to be answered in PRACK before the caller could.
+  const supported = offer === undefined ? SUPPORTED.filter((option) => option !== '100rel') : SUPPORTED;
+  const headers: SipHeader[] = [
+    ...(leg.target?.path ?? []).map((value) => ({ name: 'Route', value })),
+    { name: 'Max-Forwards', value: String(call.maxForwards) },
+    { name: 'From', value: `${address(call.caller.extension, call.caller.display)};tag=${leg.localTag}` },
+    { name: 'To', value: address(target.extension, target.display) },
+    { name: 'Call-ID', value: leg.sipCallId },
+    { name: 'CSeq', value: '1 INVITE' },
+    { name: 'Supported', value: supported.join(', ') },
+    ...sessionTimerRequestHeaders(SESSION_POLICY),
+    ...call.carried,
+  ];
+  leg.state = 'calling';
+  sendFirstInvite(work, leg, { uri: leg.target?.contact ?? '', headers, body: offer?.value ?? '' });
+}
+
+/** The caller's offer in the callee's words; undefined when the caller made none (RFC 3261 §13.2.1). */
+function offerTo(work: Work, leg: Leg): ReturnType<typeof makeOffer> | undefined {
+  const caller = callerLeg(work.call);
+  // A device that rings after another has given early media is offered only what the caller was told.
+  if (caller.media.agreed) {
+    return makeOffer(work, leg, { ...agreedTerms(caller), direction: 'sendrecv' });
+  }
+  if (caller.media.unanswered === undefined) return undefined;
+  const offer = readOffer(caller, caller.media.unanswered);
+  return offer.ok ? makeOffer(work, leg, offer.value) : offer;
+}
+
+/** A device is out: refused, unreachable, or its time is over. The best of all answers ends the call (RFC 3261 §16.7). */
+export function deviceFailed(work: Work, leg: Leg, status: number, reason: string): void {
+  const { call } = work;
+  if (leg.state !== 'ending') finishLeg(leg);
+  closeStreamOf(work, leg);
+  if (call.end !== undefined) return;
+  leg.failure = { status, reason };
+  // A 6xx speaks for the person, not for the device.
+  const final = status >= 600 || (liveCallees(call).length === 0 && !ringNext(work));
+  if (final) refuse(work);
+}
+
+/** The device's own waiting time is over, another may be next. */
+export function deviceTimedOut(work: Work, leg: Leg): void {
+  cancelLeg(work, leg);
+  deviceFailed(work, leg, 480, 'no answer');
+}
+
+/** PH-CALL-09. */
+export function nobodyAnswered(work: Work): void {
+  endCall(work, { outcome: 'no-answer', status: 480, by: 'system', reason: 'nobody answered in time' });
+}
+
+function refuse(work: Work): void {
+  const failures = work.call.legs.flatMap((leg) => (leg.failure === undefined ? [] : [leg.failure]));
+  const best = bestOf(failures);
+  const outcome = outcomeOf(best.status);
+  const status = toldToCaller(best.status);
+  endCall(work, {
+    outcome,
+    status,
+    by: outcome === 'busy' || outcome === 'declined' ? 'callee' : 'system',
+    ...(best.reason === '' ? {} : { reason: best.reason }),
+    ...(status === 503 ? { answerHeaders: [{ name: 'Retry-After', value: '5' }] } : {}),
+  });
+}
+
+/** What the caller learns of several failures: a person's answer before a device's, and nothing that only concerns us. */
+function bestOf(failures: readonly NonNullable<Leg['failure']>[]): NonNullable<Leg['failure']> {
+  const rank = ({ status }: { readonly status: number }): number => {
+    if (status >= 600) return 0;
+    if (status === 486) return 1;
+    if (status === 480 || status === 408) return 2;
+    if (status === 488) return 3;
+    return status < 500 ? 4 : 5;
+  };
+  return [...failures].sort((a, b) => rank(a) - rank(b))[0] ?? { status: 480, reason: '' };
+}
+
+/** A redirection, a challenge, a device's own mistake: to the caller the callee was not to be had. */
+function toldToCaller(status: number): number {
+  if (status >= 600 || status === 486 || status === 488 || status === 503) return status;
+  if (status === 415 || status === 606) return 488;
+  return status >= 500 ? 500 : 480;
+}
