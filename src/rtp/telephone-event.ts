@@ -25,6 +25,8 @@ export interface TelephoneEventState {
 
 /** A sender repeats an event every 50 ms at the slowest; after this silence its end packets are lost for good. */
 export const LOST_END_MS = 250;
+/** Packets of an event already reported may come this late; an older timestamp after that is another source's numbering. */
+const STRAGGLER_MS = 1000;
 const LONGEST_SEGMENT = 0xffff;
 
 export const newTelephoneEvents = (): TelephoneEventState => ({
@@ -55,13 +57,17 @@ export function receiveTelephoneEvent(
   if (code >= DIGITS.length) return undefined;
   const isEnd = (packet[start + 1]! & 0x80) !== 0;
   const duration = (packet[start + 2]! << 8) | packet[start + 3]!;
-  if (state.reported >= 0 && timestampDistance(state.reported, timestamp) <= 0) return undefined;
+  const quietMs = nowMs - state.lastPacketMs;
+  if (state.reported >= 0) {
+    const ahead = timestampDistance(state.reported, timestamp);
+    if (ahead === 0 || (ahead < 0 && quietMs < STRAGGLER_MS)) return undefined;
+  }
 
   let over: DtmfEvent | undefined;
   if (state.code >= 0) {
     const ahead = timestampDistance(state.timestamp, timestamp);
-    if (ahead < 0) return undefined;
-    if (ahead > 0) {
+    if (ahead < 0 && quietMs < STRAGGLER_MS) return undefined;
+    if (ahead !== 0) {
       if (
         code === state.code &&
         ahead === LONGEST_SEGMENT &&
