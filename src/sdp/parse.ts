@@ -216,10 +216,11 @@ function parseAttribute(value: string): SdpAttribute {
     : { name: value.slice(0, colon), value: trimLine(value.slice(colon + 1)) };
 }
 
-/** At most 40 printable characters of what came, for a message that people read. Never a key: only v, o, c, m and junk come here. */
+/** At most 40 printable characters of what came, for a message that people read; nothing of a line that may hold a key. */
 function quote(text: string): string {
+  if (/crypto|inline|^a=/i.test(text)) return '"a=…"';
   const shown = text.slice(0, 40).replace(/[^\x20-\x7e]/g, '?');
-  return /^a=/i.test(text) ? '"a=…"' : `"${shown}${text.length > 40 ? '…' : ''}"`;
+  return `"${shown}${text.length > 40 ? '…' : ''}"`;
 }
 
 const problem = (code: SdpProblem['code'], line: number, message: string): Result<never, SdpProblem> =>
