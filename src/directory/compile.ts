@@ -13,9 +13,8 @@ const DEFAULT_MAX_WAIT_SEC = 30;
 /**
  * Compiles a checked configuration. Passwords become H(user:realm:password) here and are not kept; the realm is the account's main
  * domain (RFC 7616 §3.4.2).
- * @param passwords by SIP user name: used instead of what the files say
  */
-export function compileAccount(config: AccountFile, passwords?: ReadonlyMap<string, string>): AccountDraft {
+export function compileAccount(config: AccountFile): AccountDraft {
   const domains = [...new Set(config.domains ?? [])];
   const realm = domains[0]!;
   const defaults = config.defaults ?? {};
@@ -40,7 +39,7 @@ export function compileAccount(config: AccountFile, passwords?: ReadonlyMap<stri
     for (const device of entries) {
       const sipUser = sipUserOf(device);
       const digestAlgorithms = device.digest ?? entry.digest ?? defaults.digest ?? DEFAULT_DIGEST;
-      const password = passwords?.get(sipUser) ?? device.password;
+      const password = device.password;
       const hash = (algorithm: 'md5' | 'sha256'): string | undefined =>
         password === undefined ? device[`ha1-${algorithm}`] : digestHash(algorithm, sipUser, realm, password);
       devices.push({
@@ -70,6 +69,12 @@ export function compileAccount(config: AccountFile, passwords?: ReadonlyMap<stri
   return { v: 1, account: config.account as AccountId, domains, sites, users, devices };
 }
 
-function digestHash(algorithm: 'md5' | 'sha256', user: string, realm: string, password: string): string {
+/** H(user:realm:password) in hex (RFC 7616 §3.4.2). */
+export function digestHash(
+  algorithm: 'md5' | 'sha256',
+  user: string,
+  realm: string,
+  password: string,
+): string {
   return createHash(algorithm).update(`${user}:${realm}:${password}`).digest('hex');
 }

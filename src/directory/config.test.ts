@@ -2,7 +2,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { describeProblem, readAccountConfig } from './index.ts';
+import { seededRandom } from '../base/index.ts';
+import { describeProblem, hasDemoPassword, readAccountConfig, replaceDemoPasswords } from './index.ts';
 
 let dir: string;
 beforeAll(async () => {
@@ -46,12 +47,15 @@ describe('the demo configuration', () => {
     expect(text).toContain('"ha1":{"md5":"c75e1d72bb5404fc41d69ca12b16d20a"}');
   });
 
-  test('takes other passwords from the launcher', async () => {
-    const usual = await readAccountConfig('config/demo');
-    const random = await readAccountConfig('config/demo', { passwords: new Map([['1001', 'other']]) });
-    if (!usual.ok || !random.ok) throw new Error();
-    expect(random.value.devices[0]!.ha1.md5).not.toBe(usual.value.devices[0]!.ha1.md5);
-    expect(random.value.devices[1]!.ha1.md5).toBe(usual.value.devices[1]!.ha1.md5);
+  test('has passwords that are known to everybody, which are replaced by random ones where others can reach us', async () => {
+    const read = await readAccountConfig('config/demo');
+    if (!read.ok) throw new Error();
+    expect(read.value.devices.every(hasDemoPassword)).toBe(true);
+    const { draft, passwords } = replaceDemoPasswords(read.value, seededRandom(1));
+    expect(passwords.map(({ sipUser }) => sipUser)).toEqual(draft.devices.map(({ sipUser }) => sipUser));
+    expect(draft.devices.some(hasDemoPassword)).toBe(false);
+    expect(new Set(passwords.map(({ password }) => password)).size).toBe(10);
+    expect(replaceDemoPasswords(draft, seededRandom(2))).toEqual({ draft, passwords: [] });
   });
 });
 

@@ -7,6 +7,7 @@ import type { AccountDraft } from './compile.ts';
 import type { Problem } from './problem.ts';
 
 export type { AccountDraft } from './compile.ts';
+export { hasDemoPassword, replaceDemoPasswords } from './demo-passwords.ts';
 export { type Dialled, resolveDialled } from './dialled.ts';
 export { type Directories, type DirectoryIndex, indexDirectories, indexSnapshot } from './lookup.ts';
 export { describeProblem, type Problem } from './problem.ts';
@@ -23,14 +24,11 @@ export type * from './types.ts';
  * Reads an account's configuration: a YAML file, or every `*.yaml` of a directory as one. All mistakes are named. The parser is
  * loaded on the first use, since a switch never needs it and should not carry it in memory.
  */
-export async function readAccountConfig(
-  path: string,
-  options: { readonly passwords?: ReadonlyMap<string, string> } = {},
-): Promise<Result<AccountDraft, Problem[]>> {
+export async function readAccountConfig(path: string): Promise<Result<AccountDraft, Problem[]>> {
   const { readConfigFiles } = await import('./config.ts');
   const { compileAccount } = await import('./compile.ts');
   const read = await readConfigFiles(path);
-  return read.ok ? { ok: true, value: compileAccount(read.value, options.passwords) } : read;
+  return read.ok ? { ok: true, value: compileAccount(read.value) } : read;
 }
 
 /** What `readYaml` and the topology's reader share; loaded on the first use, as above. */
