@@ -1,0 +1,70 @@
+import type { CallSummary, LadderEntry, ProcessRef, TransportName, ZoneStatus } from '../link/index.ts';
+
+/** What a person (the CLI, later the API) asks control. Every entry is a request on `DATA/run/control.sock`. */
+export interface ControlCommands {
+  status: { reply: InstallationStatus };
+  calls: { reply: { calls: CallSummary[] } };
+  ladder: { call: string; reply: CallLadder };
+  kill: { target: string; reply: SignalledProcesses };
+  freeze: { target: string; reply: SignalledProcesses };
+  thaw: { target: string; reply: SignalledProcesses };
+  /** Replies when it serves again. */
+  start: { target: string; reply: { target: string } };
+  drain: { target: string; reply: { target: string } };
+  undrain: { target: string; reply: { target: string } };
+  /** An absolute path of a file or directory. Rejected with `config_invalid` and one line for each mistake. */
+  apply: { path: string; reply: AppliedConfig };
+  /** Only the launcher: passwords made in place of the demo's, given once. */
+  'fresh-passwords': { reply: { passwords: { sipUser: string; password: string }[] } };
+}
+
+/** What control asks the launcher, which starts what is no zone's business. */
+export interface ControlToLauncher {
+  start: { role: 'zone' | 'edge'; id: string; reply: { pid: number } };
+}
+
+export interface InstallationStatus {
+  readonly zones: readonly ZoneState[];
+  readonly edges: readonly EdgeState[];
+  readonly control: { readonly pid: number; readonly rssKib: number };
+  readonly calls: number;
+  readonly registrations: number;
+}
+
+/** `down`: no such process. `frozen`: stopped by a signal. `silent`: it runs and does not answer. */
+export type ZoneState = Omit<ZoneStatus, 'state'> & {
+  readonly state: ZoneStatus['state'] | 'down' | 'frozen' | 'silent';
+  /** 0 when it is down. */
+  readonly pid: number;
+};
+
+export interface EdgeState {
+  readonly id: string;
+  readonly state: 'up' | 'down' | 'frozen' | 'silent';
+  readonly pid: number;
+  readonly rssKib: number;
+  readonly listeners: readonly { transport: TransportName; address: string; port: number }[];
+  /** Open connections per transport. */
+  readonly flows: Readonly<Partial<Record<TransportName, number>>>;
+  /** Zones with a switch that takes new calls now. */
+  readonly openZones: readonly string[];
+}
+
+export interface CallLadder {
+  readonly call: string;
+  /** In order of time, from every switch that carried the call and still runs. */
+  readonly entries: readonly LadderEntry[];
+}
+
+export interface SignalledProcesses {
+  readonly target: string;
+  readonly processes: readonly ProcessRef[];
+}
+
+export interface AppliedConfig {
+  readonly account: string;
+  readonly number: number;
+  readonly changed: boolean;
+  readonly users: number;
+  readonly devices: number;
+}

@@ -1,0 +1,113 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { type AccountId, silentLogger, VirtualClock, type ZoneId } from '../base/index.ts';
+import { MemoryCluster, type MemoryState } from '../state/index.ts';
+import { type Database, openDatabase } from './database.ts';
+import { keepRecords, type RecordKeeper } from './records.ts';
+
+const ACCOUNT = 'demo' as AccountId;
+const record = (id: string, more: object = {}) => ({
+  v: 1,
+  id,
+  account: ACCOUNT,
+  sessionId: 's',
+  from: { user: '1001', display: 'Ada' },
+  to: { dialled: '1002', user: '1002' },
+  startedUtcMs: 1000,
+  answeredUtcMs: 2000,
+  endedUtcMs: 9000,
+  outcome: 'answered',
+  status: 200,
+  endedBy: 'caller',
+  directoryNumber: 1,
+  adoptions: 0,
+  legs: [],
+  ...more,
+});
+
+let dir: string;
+let clock: VirtualClock;
+let zoneA: MemoryState;
+let zoneB: MemoryState;
+let database: Database;
+let keeper: RecordKeeper | undefined;
+
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'twinline-records-'));
+  clock = new VirtualClock();
+  const cluster = new MemoryCluster({ clock });
+  zoneA = cluster.open('a' as ZoneId, 'b' as ZoneId);
+  zoneB = cluster.open('b' as ZoneId, 'a' as ZoneId);
+  database = await openDatabase(join(dir, 'twinline.db'));
+});
+afterEach(async () => {
+  keeper?.close();
+  await database.destroy();
+  await rm(dir, { recursive: true });
+});
+
+const keep = (state: MemoryState = zoneA): RecordKeeper => {
+  keeper?.close();
+  keeper = keepRecords({ state, database, accounts: () => [ACCOUNT], clock, log: silentLogger });
+  return keeper;
+};
+const kept = () =>
+  database.selectFrom('call_records').select(['id', 'outcome', 'adoptions']).orderBy('id').execute();
+
+test('records of both zones arrive once, whatever was written while control was down', async () => {
+  await zoneA.append(ACCOUNT, 'records', record('one'));
+  expect(await keep().catchUp()).toBe(1);
+  keeper!.close();
+  for (let call = 0; call < 1200; call++)
+    await (call % 2 ? zoneA : zoneB).append(ACCOUNT, 'records', record(`call ${call}`));
+  expect(await keep().catchUp()).toBe(1200);
+  expect(await keeper!.catchUp()).toBe(0);
+  expect(await kept()).toHaveLength(1201);
+  const [one] = await database.selectFrom('call_records').selectAll().where('id', '=', 'one').execute();
+  expect(one).toMatchObject({ from_user: '1001', dialled: '1002', answered_utc_ms: 2000, status: 200, reason: null });
+  expect(JSON.parse(one!.record)).toEqual(record('one'));
+});
+
+test('the record that the adopter completed counts, in whatever order they come', async () => {
+  await zoneB.append(ACCOUNT, 'records', record('one', { adoptions: 1, outcome: 'answered' }));
+  await zoneA.append(ACCOUNT, 'records', record('one', { adoptions: 0, outcome: 'failed' }));
+  await zoneA.append(ACCOUNT, 'records', record('two', { adoptions: 0, outcome: 'failed' }));
+  await zoneB.append(ACCOUNT, 'records', record('two', { adoptions: 1, outcome: 'answered' }));
+  await keep().catchUp();
+  expect(await kept()).toEqual([
+    { id: 'one', outcome: 'answered', adoptions: 1 },
+    { id: 'two', outcome: 'answered', adoptions: 1 },
+  ]);
+});
+
+test('what is no record stops nothing', async () => {
+  await zoneA.append(ACCOUNT, 'records', null);
+  await zoneA.append(ACCOUNT, 'records', { id: 7 });
+  await zoneA.append(ACCOUNT, 'records', record('one'));
+  expect(await keep().catchUp()).toBe(3);
+  expect((await kept()).map(({ id }) => id)).toEqual(['one']);
+});
+
+test('with the state away nothing is lost and nothing counted twice', async () => {
+  await zoneA.append(ACCOUNT, 'records', record('one'));
+  keep();
+  zoneA.away('rejects');
+  await expect(keeper!.catchUp()).rejects.toThrow();
+  zoneA.back();
+  expect(await keeper!.catchUp()).toBe(1);
+  expect(await kept()).toHaveLength(1);
+});
+
+test('a database of a newer program is left alone', async () => {
+  await database.updateTable('schema_version').set({ version: 99 }).execute();
+  await database.destroy();
+  await expect(openDatabase(join(dir, 'twinline.db'))).rejects.toThrow('start the newer program');
+  await rm(join(dir, 'twinline.db'));
+  database = await openDatabase(join(dir, 'twinline.db'));
+});
+
+test('a file that is no database is named', async () => {
+  await expect(openDatabase('/proc/version')).rejects.toThrow('/proc/version cannot be used as database');
+});
