@@ -74,7 +74,7 @@ export const hasOption = (
   message: SipMessage,
   name: 'Supported' | 'Require' | 'Proxy-Require',
   option: string,
-): boolean => headerValues(message, name).some((tag) => tag.toLowerCase() === option);
+): boolean => headerValues(message, name).some((tag) => tag.toLowerCase() === option.toLowerCase());
 
 /** Headers as a list, or as names with one or several values. */
 export type HeaderInit =
