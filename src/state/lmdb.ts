@@ -1,18 +1,325 @@
-import { type Clock, type Logger, TwinlineError, type ZoneId } from '../base/index.ts';
-import type { StatePort } from './port.ts';
+import { randomInt } from 'node:crypto';
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import {
+  type AccountId,
+  type BundleId,
+  type Clock,
+  type Logger,
+  type SwitchId,
+  TwinlineError,
+  type ZoneId,
+} from '../base/index.ts';
+import {
+  type KeyRange,
+  LEASE_RANGE,
+  leaseKey,
+  logHeadKey,
+  parseRecordKey,
+  recordKey,
+  recordRange,
+} from './keys.ts';
+import {
+  type Environment,
+  openOwn,
+  refresh,
+  type Store,
+  TwinEnvironment,
+  written,
+} from './lmdb-environment.ts';
+import { LogAppender, nameIncarnation, zoneLog } from './lmdb-log.ts';
+import { Sweeper } from './lmdb-sweep.ts';
+import type { Durability, Fence, Lease, StateKey, StateKind, StatePort, Stored, Write } from './port.ts';
+import { formatPosition, mergeLogs } from './position.ts';
+import { type Found, isVolatile, newest, recordOf, TOMBSTONE_LIFE_MS, visible } from './record.ts';
+import { decodeRecord, encodeRecord } from './record-bytes.ts';
+import {
+  checkGrantZone,
+  epochAbove,
+  fenced,
+  isVolatileCommit,
+  type LeaseRecord,
+  newestLease,
+  releasedLease,
+} from './rules.ts';
 
 export interface LmdbOptions {
-  /** The installation's data directory: environments are `<directory>/state/<zone>/{volatile,durable}`. */
+  /** The installation's data directory: environments are `<directory>/state/<zone>/{volatile/<boot>,durable}`. */
   readonly directory: string;
   readonly zone: ZoneId;
   readonly twin: ZoneId;
   readonly clock: Clock;
   readonly log: Logger;
-  /** Identifies this boot of the machine (/proc/sys/kernel/random/boot_id): volatile state of an earlier boot is cleared. */
+  /**
+   * Names this boot of the machine (/proc/sys/kernel/random/boot_id). Volatile state lies in a directory of that name:
+   * after a reboot it is meaningless, and without synchronous writes perhaps torn, so it is removed unopened.
+   */
   readonly bootId: string;
+  /** How long a deletion is remembered at least. Default 5 minutes. */
+  readonly tombstoneLifeMs?: number;
 }
 
+export interface LmdbState extends StatePort {
+  /** Looks at the next slice of both environments and drops the dead. Done by itself every two seconds. */
+  sweep(): Promise<number>;
+}
+
+/** Entries that are read in one go before other work of the loop gets its turn. */
+const PAGE = 1000;
+const MAX_GRANT_ATTEMPTS = 1000;
+
 /** The embedded engine. Rejects with `state_open_failed` naming the directory. */
-export async function openLmdbState(_options: LmdbOptions): Promise<StatePort> {
-  throw new TwinlineError('not_ready', 'openLmdbState is being written');
+export async function openLmdbState(options: LmdbOptions): Promise<LmdbState> {
+  const { directory, zone, twin, bootId, clock, log } = options;
+  const root = join(directory, 'state');
+  const boot = bootId.replaceAll(/[^\w-]/g, '_');
+  const volatile = await openOwn(join(root, zone, 'volatile', boot), true);
+  const durable = await openOwn(join(root, zone, 'durable'), false);
+  await nameIncarnation(durable.store);
+  await removeOtherBoots(join(root, zone, 'volatile'), boot);
+  return new LmdbPort(options, volatile, durable, {
+    volatile: new TwinEnvironment(join(root, twin, 'volatile', boot), clock, log),
+    durable: new TwinEnvironment(join(root, twin, 'durable'), clock, log),
+  });
+}
+
+/** Nobody of this boot has them open. */
+async function removeOtherBoots(path: string, boot: string): Promise<void> {
+  for (const name of await readdir(path)) {
+    if (name !== boot) await rm(join(path, name), { recursive: true, force: true });
+  }
+}
+
+class LmdbPort implements LmdbState {
+  readonly capabilities = { engine: 'lmdb', acrossMachines: false } as const;
+  readonly #options: LmdbOptions;
+  readonly #volatile: Environment;
+  readonly #durable: Environment;
+  readonly #twin: { readonly volatile: TwinEnvironment; readonly durable: TwinEnvironment };
+  readonly #sweepers: readonly Sweeper[];
+  readonly #appenders = new Map<string, LogAppender>();
+  /** Makes the versions of records differ, so that a sweep never drops what was just written anew. */
+  #version = randomInt(1 << 20);
+
+  constructor(
+    options: LmdbOptions,
+    volatile: Environment,
+    durable: Environment,
+    twin: { readonly volatile: TwinEnvironment; readonly durable: TwinEnvironment },
+  ) {
+    this.#options = options;
+    this.#volatile = volatile;
+    this.#durable = durable;
+    this.#twin = twin;
+    const sweeping = { ...options, tombstoneLifeMs: options.tombstoneLifeMs ?? TOMBSTONE_LIFE_MS };
+    this.#sweepers = [
+      new Sweeper(volatile, twin.volatile, sweeping),
+      // A copy of a lease is of no use when the lease itself is gone, be it by a reboot.
+      new Sweeper(durable, twin.durable, { ...sweeping, keepsLease: (key) => volatile.store.doesExist(key) }),
+    ];
+    for (const sweeper of this.#sweepers) sweeper.start();
+  }
+
+  async get<T>(key: StateKey): Promise<Stored<T> | undefined> {
+    const found = this.#found(recordKey(key), isVolatile(key.kind), false);
+    return visible<T>(key, found, this.#options.clock.utcMs());
+  }
+
+  async list<T>(account: AccountId, kind: StateKind, idPrefix = ''): Promise<Stored<T>[]> {
+    const volatile = isVolatile(kind);
+    const range = recordRange(account, kind, idPrefix);
+    const newestByKey = new Map<string, Found>();
+    for (const [zone, store] of this.#stores(volatile)) {
+      for await (const page of pages(store, range)) {
+        for (const { key, value } of page) {
+          const record = decodeRecord(value);
+          if (record === undefined) continue;
+          newestByKey.set(key, newest(volatile, newestByKey.get(key), { record, zone })!);
+        }
+      }
+    }
+    const utcMs = this.#options.clock.utcMs();
+    const list: Stored<T>[] = [];
+    for (const [key, found] of newestByKey) {
+      const stored = visible<T>(parseRecordKey(key)!, found, utcMs);
+      if (stored !== undefined) list.push(stored);
+    }
+    return list.sort((one, other) => (one.key.id < other.key.id ? -1 : one.key.id > other.key.id ? 1 : 0));
+  }
+
+  async commit(
+    writes: readonly Write[],
+    { durability, fence }: { durability: Durability; fence?: Fence },
+  ): Promise<void> {
+    const volatile = isVolatileCommit(writes, durability);
+    const { store } = volatile ? this.#volatile : this.#durable;
+    const utcMs = this.#options.clock.utcMs();
+    const entries = writes.map((write) => {
+      const key = recordKey(write.key);
+      const before = write.updatedUtcMs === undefined ? this.#found(key, volatile, true) : undefined;
+      return [key, encodeRecord(recordOf(write, fence?.epoch ?? 0, utcMs, before))] as const;
+    });
+    const put = (): void => {
+      for (const [key, bytes] of entries) store.put(key, bytes, this.#version++);
+    };
+    // The twin's grant lies in another environment: seen here, before, and for the rest by the order of epochs at reading.
+    if (fence !== undefined && this.#twinEpoch(fence.bundle) > fence.epoch) throw fenced(fence);
+    const { applied, flushed } = await written(
+      fence === undefined ? store.batch(put) : store.ifVersion(leaseKey(fence.bundle), fence.epoch, put),
+    );
+    if (!applied && fence !== undefined) throw fenced(fence);
+    if (durability === 'durable') await flushed;
+  }
+
+  async grant(bundle: BundleId, owner: SwitchId, zone: ZoneId, atLeast = 0): Promise<Lease> {
+    checkGrantZone(zone, this.#options.zone);
+    const key = leaseKey(bundle);
+    for (let attempt = 0; attempt < MAX_GRANT_ATTEMPTS; attempt++) {
+      const own = refresh(this.#volatile.store).getEntry(key)?.version;
+      const seen = Math.max(own ?? 0, this.#twinEpoch(bundle), atLeast);
+      const lease: Lease = { bundle, owner, zone, epoch: epochAbove(seen, zone, this.#options.twin) };
+      if (
+        await this.#writeLease(key, own, {
+          ...lease,
+          released: false,
+          updatedUtcMs: this.#options.clock.utcMs(),
+        })
+      ) {
+        return lease;
+      }
+    }
+    throw new TwinlineError('state_busy', `bundle ${bundle} could not be granted: others keep granting it`);
+  }
+
+  async lease(bundle: BundleId): Promise<Lease | undefined> {
+    const key = leaseKey(bundle);
+    return newestLease(
+      leaseOf(refresh(this.#volatile.store).get(key)),
+      leaseOf(this.#twin.volatile.store?.get(key)),
+    );
+  }
+
+  async leases(): Promise<Lease[]> {
+    const own = leasesIn(refresh(this.#volatile.store));
+    const twin = leasesIn(this.#twin.volatile.store);
+    const keys = [...new Set([...own.keys(), ...twin.keys()])].sort();
+    return keys.map((key) => newestLease(own.get(key), twin.get(key))).filter((lease) => lease !== undefined);
+  }
+
+  async release(fence: Fence): Promise<void> {
+    const { zone, twin, clock } = this.#options;
+    const key = leaseKey(fence.bundle);
+    const lease = leaseOf(refresh(this.#volatile.store).get(key));
+    if (lease === undefined || lease.released || lease.epoch !== fence.epoch) throw fenced(fence);
+    if (this.#twinEpoch(fence.bundle) > fence.epoch) throw fenced(fence);
+    const released = releasedLease(fence, lease, zone, twin, clock.utcMs());
+    if (!(await this.#writeLease(key, fence.epoch, released))) throw fenced(fence);
+  }
+
+  async append(account: AccountId, log: string, entry: unknown): Promise<string> {
+    const key = logHeadKey(account, log);
+    let appender = this.#appenders.get(key);
+    if (appender === undefined) {
+      appender = new LogAppender(this.#durable, account, log);
+      this.#appenders.set(key, appender);
+    }
+    const number = await appender.append(entry, this.#options.clock.utcMs());
+    const { zone } = this.#options;
+    const { incarnation } = zoneLog(this.#durable.store, zone, account, log);
+    return formatPosition(new Map([[zone, { incarnation, number }]]));
+  }
+
+  async read(
+    account: AccountId,
+    log: string,
+    after: string | undefined,
+    limit: number,
+  ): Promise<{ position: string; entry: unknown }[]> {
+    const logs = this.#stores(false).map(([zone, store]) => zoneLog(store, zone, account, log));
+    return mergeLogs(logs, after, limit);
+  }
+
+  async sweep(): Promise<number> {
+    let dropped = 0;
+    for (const sweeper of this.#sweepers) dropped += await sweeper.slice();
+    return dropped;
+  }
+
+  async close(): Promise<void> {
+    for (const sweeper of this.#sweepers) sweeper.stop();
+    await this.#twin.volatile.close();
+    await this.#twin.durable.close();
+    await this.#volatile.store.close();
+    await this.#durable.store.close();
+  }
+
+  /**
+   * The lease stands in both environments, so that a fence holds inside either's transaction. The volatile one decides
+   * who holds the bundle; when this resolves, the durable one refuses the former holder too.
+   */
+  async #writeLease(key: string, before: number | undefined, lease: LeaseRecord): Promise<boolean> {
+    const bytes = Buffer.from(JSON.stringify(lease));
+    const write = async ({ store }: Environment, version: number | undefined): Promise<boolean> => {
+      const put = (): void => void store.put(key, bytes, lease.epoch);
+      const done = await written(
+        version === undefined ? store.ifNoExists(key, put) : store.ifVersion(key, version, put),
+      );
+      return done.applied;
+    };
+    if (!(await write(this.#volatile, before))) return false;
+    for (let attempt = 0; attempt < MAX_GRANT_ATTEMPTS; attempt++) {
+      const copy = refresh(this.#durable.store).getEntry(key)?.version;
+      if ((copy ?? 0) >= lease.epoch || (await write(this.#durable, copy))) return true;
+    }
+    throw new TwinlineError('state_busy', `the lease of bundle ${lease.bundle} could not be copied`);
+  }
+
+  #twinEpoch(bundle: BundleId): number {
+    return this.#twin.volatile.store?.getEntry(leaseKey(bundle))?.version ?? 0;
+  }
+
+  #found(key: string, volatile: boolean, headOnly: boolean): Found | undefined {
+    let found: Found | undefined;
+    for (const [zone, store] of this.#stores(volatile)) {
+      const record = decodeRecord(store.get(key), headOnly);
+      if (record !== undefined) found = newest(volatile, found, { record, zone });
+    }
+    return found;
+  }
+
+  #stores(volatile: boolean): [ZoneId, Store][] {
+    const { zone, twin } = this.#options;
+    const own = refresh((volatile ? this.#volatile : this.#durable).store);
+    const twins = (volatile ? this.#twin.volatile : this.#twin.durable).store;
+    return twins === undefined
+      ? [[zone, own]]
+      : [
+          [zone, own],
+          [twin, twins],
+        ];
+  }
+}
+
+function leaseOf(bytes: Buffer | undefined): LeaseRecord | undefined {
+  return bytes === undefined ? undefined : (JSON.parse(bytes.toString('utf8')) as LeaseRecord);
+}
+
+function leasesIn(store: Store | undefined): Map<string, LeaseRecord> {
+  const leases = new Map<string, LeaseRecord>();
+  for (const { key, value } of store?.getRange(LEASE_RANGE) ?? []) leases.set(key, leaseOf(value)!);
+  return leases;
+}
+
+async function* pages(
+  store: Store,
+  { start, end }: KeyRange,
+): AsyncGenerator<{ key: string; value: Buffer }[]> {
+  let from = start;
+  for (;;) {
+    const page = [...store.getRange({ start: from, end, limit: PAGE, exclusiveStart: from !== start })];
+    yield page;
+    if (page.length < PAGE) return;
+    from = page.at(-1)!.key;
+    await new Promise((resolve) => setImmediate(resolve));
+  }
 }

@@ -1,0 +1,138 @@
+import { statSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { open, type RootDatabase } from 'lmdb';
+import { type Clock, type Logger, TwinlineError } from '../base/index.ts';
+
+export type Store = RootDatabase<Buffer, string>;
+
+export interface Environment {
+  readonly store: Store;
+  readonly volatile: boolean;
+}
+
+/**
+ * Versions let LMDB itself check a lease or a log's head inside the write transaction: no JavaScript runs while this
+ * process holds the lock. A commit resolves when other processes see it, `flushed` when it is on the disk. Pages are
+ * never written through the map, so a stray pointer cannot reach the file.
+ */
+const OPTIONS = { encoding: 'binary', useVersions: true, noSubdir: false, separateFlushed: true } as const;
+
+/** Opens what this zone owns, making it if need be. Rejects with `state_open_failed`. */
+export async function openOwn(path: string, volatile: boolean): Promise<Environment> {
+  try {
+    await mkdir(path, { recursive: true, mode: 0o700 });
+    return { store: open({ ...OPTIONS, path, ...(volatile && { noSync: true }) }), volatile };
+  } catch (cause) {
+    throw new TwinlineError(
+      'state_open_failed',
+      `the state in ${path} cannot be opened (${messageOf(cause)}): is the directory writable, is there room on the disk?`,
+      { cause },
+    );
+  }
+}
+
+/**
+ * Makes the next read see every commit of every process. lmdb keeps one snapshot until a timer of the event loop has
+ * run, while a peer may tell us over a socket of what it has just committed. Costs less than a microsecond.
+ */
+export function refresh(store: Store): Store {
+  store.resetReadTxn();
+  return store;
+}
+
+/** How often a reader looks whether the twin's environment has appeared or was made anew. */
+const LOOK_EVERY_MS = 200;
+const CLOSE_AFTER_MS = 10_000;
+
+/** The twin's environment as we see it: read-only, there or not, and perhaps another one tomorrow. */
+export class TwinEnvironment {
+  readonly #path: string;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  #store: Store | undefined;
+  #inode = 0;
+  #lookedMs = Number.NEGATIVE_INFINITY;
+
+  constructor(path: string, clock: Clock, log: Logger) {
+    this.#path = path;
+    this.#clock = clock;
+    this.#log = log;
+  }
+
+  /** The environment to read from now, until the next await. */
+  get store(): Store | undefined {
+    const nowMs = this.#clock.nowMs();
+    if (nowMs - this.#lookedMs >= LOOK_EVERY_MS || nowMs < this.#lookedMs) {
+      this.#lookedMs = nowMs;
+      this.#look();
+    }
+    if (this.#store !== undefined) refresh(this.#store);
+    return this.#store;
+  }
+
+  async close(): Promise<void> {
+    await this.#store?.close();
+    this.#store = undefined;
+  }
+
+  #look(): void {
+    const inode = inodeOf(join(this.#path, 'data.mdb'));
+    if (inode === this.#inode) return;
+    const gone = this.#store;
+    this.#store = undefined;
+    this.#inode = 0;
+    // Closed later: a reader may be in the middle of a list.
+    if (gone !== undefined) this.#clock.after(CLOSE_AFTER_MS, () => void gone.close().catch(() => {}));
+    if (inode === 0) return;
+    try {
+      this.#store = open({ ...OPTIONS, path: this.#path, readOnly: true });
+      this.#inode = inode;
+    } catch (error) {
+      // Its owner may be making it at this very moment: the next look tries again.
+      this.#log.debug({ path: this.#path, error: messageOf(error) }, 'state.twin_not_readable');
+    }
+  }
+}
+
+function inodeOf(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.ino ?? 0;
+}
+
+export interface Written {
+  /** False: the condition did not hold, nothing was written. */
+  readonly applied: boolean;
+  readonly flushed: Promise<unknown> | undefined;
+}
+
+/** Awaits a write of lmdb and turns its failure into an error with a code. */
+export async function written(write: Promise<boolean>): Promise<Written> {
+  const { flushed } = write as Promise<boolean> & { flushed?: Promise<unknown> };
+  try {
+    return { applied: await write, flushed };
+  } catch (error) {
+    throw writeError(await causeOf(error));
+  }
+}
+
+/** lmdb rejects with a general error that carries the promise of the true one. */
+async function causeOf(error: unknown): Promise<unknown> {
+  const { commitError } = error as { commitError?: Promise<unknown> };
+  if (commitError === undefined) return error;
+  return commitError.then(
+    () => error,
+    (cause) => cause,
+  );
+}
+
+export function writeError(cause: unknown): TwinlineError {
+  const message = messageOf(cause);
+  if (/MAP_FULL|mapsize|No space|ENOSPC|File too large/i.test(message)) {
+    return new TwinlineError('state_full', `the state could not be written, the disk is full (${message})`, {
+      cause,
+    });
+  }
+  return new TwinlineError('state_write_failed', `the state could not be written (${message})`, { cause });
+}
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
