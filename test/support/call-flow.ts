@@ -1,0 +1,387 @@
+import {
+  type AccountId,
+  type BundleId,
+  type CallId,
+  type DeviceId,
+  type EdgeId,
+  type FlowId,
+  type Random,
+  type StreamId,
+  seededRandom,
+  Tokens,
+  type UserId,
+} from '../../src/base/index.ts';
+import {
+  beginCall,
+  type Call,
+  type CallCommand,
+  type CallContext,
+  type CallEvent,
+  type CallRecord,
+  callStates,
+  type Step,
+  step,
+} from '../../src/call/index.ts';
+import type { Binding, DirectorySnapshot, MediaProfileName, User } from '../../src/directory/index.ts';
+import type { Flow, TransportName } from '../../src/link/index.ts';
+import type { StreamSpec } from '../../src/media/index.ts';
+import { parseMessage, toBytes, validateRequest, validateResponse } from '../../src/sip/index.ts';
+import { ScriptedPhone } from './scripted-phone.ts';
+
+export interface PersonOptions {
+  readonly extension: string;
+  readonly site?: string;
+  readonly profile?: MediaProfileName;
+  readonly transport?: TransportName;
+  readonly ring?: User['ring'];
+  /** How many phones the person has registered. */
+  readonly phones?: number;
+}
+
+export interface CallFlowOptions {
+  readonly people?: Record<string, PersonOptions>;
+  readonly sites?: Partial<Record<string, { prefer256?: boolean; requireMediaEncryption?: boolean }>>;
+  /** After every step the owner dies: its commands are carried out again, then the call is told that it was adopted. */
+  readonly adoptAfterEachStep?: boolean;
+  readonly seed?: number;
+}
+
+const EDGE = 'edge1' as EdgeId;
+const BUNDLE = 'bundle0000' as BundleId;
+
+/**
+ * One call around `step` on virtual time: scripted phones, a media process that only says which port it opened, registrations. Every step's
+ * call is JSON there and back and frozen, so that nothing else survives a step and no step changes what it was given.
+ */
+export class CallFlow {
+  nowMs = 1_000_000;
+  readonly utcEpochMs = Date.UTC(2026, 0, 1);
+  call: Call | undefined;
+  wakeAtMs: number | undefined;
+  readonly records: CallRecord[] = [];
+  readonly streams = new Map<StreamId, StreamSpec>();
+  readonly closedStreams: StreamId[] = [];
+  /** Set to refuse streams as a media process without ports does. */
+  mediaFails: string | undefined;
+  /** Set to keep `media-closed` from coming, as when the media process died with the figures. */
+  reportsLost = false;
+  readonly snapshot: DirectorySnapshot;
+  readonly phones = new Map<string, ScriptedPhone>();
+  readonly states = new Set<string>();
+  steps = 0;
+  largestCallBytes = 0;
+  readonly #bindings: Binding[] = [];
+  readonly #random: Random;
+  readonly #adopt: boolean;
+  readonly #token: string;
+  #queue: { readonly event: CallEvent; readonly byAdoption: boolean }[] = [];
+  #running = false;
+  #ports = 20_000;
+
+  constructor(options: CallFlowOptions = {}) {
+    this.#random = seededRandom(options.seed ?? 7);
+    this.#adopt = options.adoptAfterEachStep ?? false;
+    this.#token = new Tokens(new Uint8Array(32)).mint(BUNDLE);
+    const people = options.people ?? { alice: { extension: '1001' }, bob: { extension: '1002' } };
+    this.snapshot = snapshotOf(people, options.sites ?? {});
+    for (const [name, person] of Object.entries(people)) this.#register(name, person);
+  }
+
+  phone(name: string): ScriptedPhone {
+    const phone = this.phones.get(name);
+    if (phone === undefined) throw new Error(`nobody here is called ${name}`);
+    return phone;
+  }
+
+  /** Removes a person's registrations, or puts one on another flow. */
+  forget(name: string): void {
+    const { flow } = this.phone(name);
+    const at = this.#bindings.findIndex((binding) => binding.flow.id === flow.id);
+    if (at >= 0) this.#bindings.splice(at, 1);
+  }
+
+  /** The phone connects from elsewhere; `registered`: and registers there. */
+  moves(name: string, address: string, registered: boolean): void {
+    const phone = this.phone(name);
+    const before = phone.flow;
+    const at = this.#bindings.findIndex((binding) => binding.flow.id === before.id);
+    phone.flow = {
+      ...before,
+      id: `${before.id}-moved` as FlowId,
+      remote: { address, port: before.remote.port + 1 },
+    };
+    if (registered && at >= 0) this.#bindings[at] = { ...this.#bindings[at]!, flow: phone.flow };
+  }
+
+  /** A text from a phone reaches the switch. */
+  deliver(text: string, flow: Flow): void {
+    const parsed = parseMessage(toBytes(text));
+    if (!parsed.ok) throw new Error(`a phone said nonsense: ${parsed.reason}`);
+    this.feed({ type: 'message', message: parsed.message, flow });
+  }
+
+  feed(event: CallEvent): void {
+    this.#queue.push({ event, byAdoption: false });
+    this.#run();
+  }
+
+  /** Moves time forward, waking the call whenever it wants to be. */
+  advance(ms: number): void {
+    const end = this.nowMs + ms;
+    for (let guard = 0; this.wakeAtMs !== undefined && this.wakeAtMs <= end; guard++) {
+      if (guard > 10_000) throw new Error(`the call wakes for ever at ${this.wakeAtMs}`);
+      this.nowMs = Math.max(this.nowMs, this.wakeAtMs);
+      const asked = this.wakeAtMs;
+      this.feed({ type: 'wake' });
+      if (this.wakeAtMs !== undefined && this.wakeAtMs <= asked && this.wakeAtMs <= this.nowMs) {
+        throw new Error(`a wake at ${asked} left the call asking for the same`);
+      }
+    }
+    this.nowMs = end;
+  }
+
+  /** Until nothing of the call is left. */
+  runOut(limitMs = 10 * 60_000): void {
+    const end = this.nowMs + limitMs;
+    while (this.call !== undefined && this.wakeAtMs !== undefined && this.wakeAtMs <= end) {
+      this.advance(Math.max(0, this.wakeAtMs - this.nowMs));
+    }
+  }
+
+  context(): CallContext {
+    return {
+      nowMs: this.nowMs,
+      utcMs: this.utcEpochMs + this.nowMs,
+      random: this.#random,
+      snapshot: this.snapshot,
+      token: this.#token,
+      serverName: 'Twinline',
+    };
+  }
+
+  get token(): string {
+    return this.#token;
+  }
+
+  get record(): CallRecord {
+    const [record] = this.records;
+    if (record === undefined) throw new Error('there is no record yet');
+    return record;
+  }
+
+  #run(): void {
+    if (this.#running) return;
+    this.#running = true;
+    for (let item = this.#queue.shift(); item !== undefined; item = this.#queue.shift()) {
+      const made = this.#step(item.event);
+      if (made === undefined) continue;
+      this.#carryOut(made.commands, item.byAdoption);
+      if (!this.#adopt || item.byAdoption) continue;
+      this.#carryOut(made.commands, true);
+      this.#queue.unshift({ event: { type: 'adopted' }, byAdoption: true });
+    }
+    this.#running = false;
+  }
+
+  #step(event: CallEvent): Step<Call> | undefined {
+    const ctx = this.context();
+    if (this.call === undefined) {
+      if (event.type !== 'message' || event.message.kind !== 'request') return undefined;
+      if (event.message.method !== 'INVITE' || this.steps > 0) return undefined;
+      const caller = [...this.phones.values()].find(({ flow }) => flow.id === event.flow.id);
+      const user = this.snapshot.users.find(({ extension }) => extension === caller?.extension);
+      const device = this.snapshot.devices.find(({ userId }) => userId === user?.id);
+      if (user === undefined || device === undefined) throw new Error('a stranger calls');
+      const id = 'call000000000001' as CallId;
+      return this.#keep(
+        beginCall({ id, invite: event.message, flow: event.flow, caller: user, callerDevice: device }, ctx),
+      );
+    }
+    return this.#keep(step(this.call, event, ctx));
+  }
+
+  #keep(made: Step<Call>): Step<Call> {
+    this.steps++;
+    const text = made.call === undefined ? undefined : JSON.stringify(made.call);
+    this.largestCallBytes = Math.max(this.largestCallBytes, text?.length ?? 0);
+    this.call = text === undefined ? undefined : frozen(JSON.parse(text) as Call);
+    if (this.call !== undefined) {
+      if (!callStates.includes(this.call.state)) throw new Error(`no such state: ${this.call.state}`);
+      this.states.add(this.call.state);
+    }
+    this.wakeAtMs = made.wakeAtMs;
+    return { ...made, commands: JSON.parse(JSON.stringify(made.commands)) as CallCommand[] };
+  }
+
+  #carryOut(commands: readonly CallCommand[], byAdoption: boolean): void {
+    const answer = (event: CallEvent): void => {
+      this.#queue.push({ event, byAdoption });
+    };
+    for (const command of commands) {
+      switch (command.type) {
+        case 'send':
+          this.#send(command);
+          break;
+        case 'find-bindings':
+          answer({
+            type: 'bindings',
+            user: command.user,
+            bindings: this.#bindings.filter(({ userId }) => userId === command.user),
+          });
+          break;
+        case 'media-put':
+          this.#put(command.stream, answer);
+          break;
+        case 'media-close':
+          this.#close(command.streams, answer);
+          break;
+        case 'record':
+          if (!this.records.some(({ id }) => id === command.record.id)) this.records.push(command.record);
+          break;
+      }
+    }
+  }
+
+  #send(command: CallCommand & { type: 'send' }): void {
+    checkSent(command.text, command.flow, [...this.phones.values()]);
+    for (const phone of this.phones.values()) {
+      if (phone.flow.id === command.flow.id) phone.hear(command.text, command.remote);
+    }
+  }
+
+  #put(stream: StreamSpec, answer: (event: CallEvent) => void): void {
+    if (this.mediaFails !== undefined) {
+      answer({ type: 'media-failed', stream: stream.id, code: this.mediaFails });
+      return;
+    }
+    if (this.closedStreams.includes(stream.id)) throw new Error('a closed stream was opened again');
+    this.streams.set(stream.id, stream);
+    const port = 20_000 + 2 * [...this.streams.keys()].indexOf(stream.id);
+    this.#ports = Math.max(this.#ports, port);
+    answer({
+      type: 'media-opened',
+      opened: { stream: stream.id, media: 'a' as never, address: '198.51.100.9', port, rtcpPort: port + 1 },
+    });
+  }
+
+  #close(streams: readonly StreamId[], answer: (event: CallEvent) => void): void {
+    const known = streams.filter(
+      (stream) => this.streams.has(stream) && !this.closedStreams.includes(stream),
+    );
+    this.closedStreams.push(...known);
+    if (this.reportsLost) return;
+    answer({
+      type: 'media-closed',
+      reports: known.map((stream) => ({
+        stream,
+        packetsReceived: 50,
+        packetsSent: 50,
+        octetsReceived: 8000,
+        octetsSent: 8000,
+        packetsLost: 0,
+        jitterMs: 1,
+        packetsRefused: { auth: 0, replay: 0, stranger: 0, malformed: 0, unmapped: 0 },
+        takenOver: 0,
+      })),
+    });
+  }
+
+  #register(name: string, person: PersonOptions): void {
+    const { extension, transport = 'udp', phones = 1 } = person;
+    for (let at = 0; at < phones; at++) {
+      const phoneName = at === 0 ? name : `${name}${at + 1}`;
+      const index = this.phones.size + 1;
+      const flow: Flow = {
+        id: `u:edge1:0:192.0.2.${index}:${5060 + index}` as FlowId,
+        edge: EDGE,
+        transport,
+        local: { address: '198.51.100.1', port: transport === 'tls' ? 5061 : 5060 },
+        remote: { address: `192.0.2.${index}`, port: 5060 + index },
+      };
+      const phone = new ScriptedPhone({
+        name: phoneName,
+        extension,
+        flow,
+        say: (text, from) => this.deliver(text, from),
+      });
+      this.phones.set(phoneName, phone);
+      this.#bindings.push({
+        v: 1,
+        account: 'acme' as AccountId,
+        userId: `user-${name}` as UserId,
+        deviceId: `device-${name}` as DeviceId,
+        contact: phone.contactUri,
+        flow,
+        path: [],
+        instanceId: `<urn:uuid:${phoneName}>`,
+        q: 1 - at / 10,
+        callId: `register-${phoneName}`,
+        cseq: 1,
+        userAgent: 'scripted',
+        registeredUtcMs: this.utcEpochMs,
+        expiresUtcMs: this.utcEpochMs + 86_400_000,
+      });
+    }
+  }
+}
+
+function snapshotOf(
+  people: Record<string, PersonOptions>,
+  sites: NonNullable<CallFlowOptions['sites']>,
+): DirectorySnapshot {
+  const names = new Set(['north', ...Object.values(people).map(({ site }) => site ?? 'north')]);
+  const entries = Object.entries(people);
+  return {
+    v: 1,
+    account: 'acme' as AccountId,
+    number: 3,
+    domains: ['acme.example'],
+    sites: [...names].map((name, at) => ({
+      id: name,
+      name,
+      code: String(80 + at),
+      requireMediaEncryption: sites[name]?.requireMediaEncryption ?? false,
+      prefer256: sites[name]?.prefer256 ?? false,
+    })),
+    users: entries.map(([name, { extension, site = 'north', ring }]) => ({
+      id: `user-${name}` as UserId,
+      siteId: site,
+      extension,
+      displayName: name.slice(0, 1).toUpperCase() + name.slice(1),
+      ring: ring ?? { mode: 'all', maxWaitSec: 30 },
+    })),
+    devices: entries.map(([name, { extension, profile = 'plain' }]) => ({
+      id: `device-${name}` as DeviceId,
+      userId: `user-${name}` as UserId,
+      sipUser: extension,
+      domain: 'acme.example',
+      ha1: {},
+      digestAlgorithms: ['MD5'],
+      mediaProfile: profile,
+      maxBindings: 5,
+    })),
+  };
+}
+
+/** What holds for every message that leaves us: valid SIP, routed by our token, and nothing of another phone's network in it. */
+function checkSent(text: string, flow: Flow, phones: readonly ScriptedPhone[]): void {
+  const parsed = parseMessage(toBytes(text));
+  if (!parsed.ok) throw new Error(`we sent nonsense: ${parsed.reason}\n${text}`);
+  const { message } = parsed;
+  const problem = message.kind === 'request' ? validateRequest(message) : validateResponse(message);
+  if (problem !== undefined) throw new Error(`we sent what is not valid: ${problem.reason}\n${text}`);
+  for (const phone of phones) {
+    if (phone.flow.id === flow.id) continue;
+    if (text.includes(phone.address) && phone.address !== flow.remote.address) {
+      throw new Error(`the address of ${phone.name} leaks to another leg:\n${text}`);
+    }
+  }
+}
+
+function frozen<T>(value: T): T {
+  if (typeof value === 'object' && value !== null) {
+    for (const part of Object.values(value)) frozen(part);
+    Object.freeze(value);
+  }
+  return value;
+}
