@@ -1,3 +1,4 @@
+import type { Problem } from '../directory/index.ts';
 import type { CallSummary, LadderEntry, ProcessRef, TransportName, ZoneStatus } from '../link/index.ts';
 
 /** What a person (the CLI, later the API) asks control. Every entry is a request on `DATA/run/control.sock`. */
@@ -12,8 +13,8 @@ export interface ControlCommands {
   start: { target: string; reply: { target: string } };
   drain: { target: string; reply: { target: string } };
   undrain: { target: string; reply: { target: string } };
-  /** An absolute path of a file or directory. Rejected with `config_invalid` and one line for each mistake. */
-  apply: { path: string; reply: AppliedConfig };
+  /** An absolute path of a file or directory. With mistakes in it nothing is applied. */
+  apply: { path: string; reply: AppliedConfig | { readonly problems: readonly Problem[] } };
   /** Only the launcher: passwords made in place of the demo's, given once. */
   'fresh-passwords': { reply: { passwords: { sipUser: string; password: string }[] } };
 }

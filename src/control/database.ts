@@ -1,5 +1,5 @@
-import Libsql from 'libsql';
 import { Kysely, SqliteDialect, sql } from 'kysely';
+import Libsql from 'libsql';
 import { TwinlineError } from '../base/index.ts';
 
 /** Version 1. A later one migrates what it finds; an older program refuses a newer file. */
@@ -47,9 +47,13 @@ export async function openDatabase(file: string): Promise<Database> {
   } catch (error) {
     throw error instanceof TwinlineError
       ? error
-      : new TwinlineError('database_unusable', `${file} cannot be used as database: ${(error as Error).message}`, {
-          cause: error,
-        });
+      : new TwinlineError(
+          'database_unusable',
+          `${file} cannot be used as database: ${(error as Error).message}`,
+          {
+            cause: error,
+          },
+        );
   }
 }
 
@@ -94,7 +98,9 @@ async function createTables(database: Database): Promise<void> {
     .addColumn('directory_number', 'integer', (column) => column.notNull())
     .addColumn('record', 'text', (column) => column.notNull())
     .execute();
-  await sql`create index if not exists call_records_by_time on call_records (account, started_utc_ms)`.execute(database);
+  await sql`create index if not exists call_records_by_time on call_records (account, started_utc_ms)`.execute(
+    database,
+  );
   if (found === undefined)
     await database.insertInto('schema_version').values({ version: SCHEMA_VERSION }).execute();
 }

@@ -66,7 +66,13 @@ test('records of both zones arrive once, whatever was written while control was 
   expect(await keeper!.catchUp()).toBe(0);
   expect(await kept()).toHaveLength(1201);
   const [one] = await database.selectFrom('call_records').selectAll().where('id', '=', 'one').execute();
-  expect(one).toMatchObject({ from_user: '1001', dialled: '1002', answered_utc_ms: 2000, status: 200, reason: null });
+  expect(one).toMatchObject({
+    from_user: '1001',
+    dialled: '1002',
+    answered_utc_ms: 2000,
+    status: 200,
+    reason: null,
+  });
   expect(JSON.parse(one!.record)).toEqual(record('one'));
 });
 

@@ -133,7 +133,8 @@ function rowOf(account: AccountId, entry: unknown): Row | undefined {
   if (typeof record !== 'object' || record === null || typeof record.id !== 'string') return undefined;
   const text = (value: unknown): string => (typeof value === 'string' ? value : '');
   const textOrNull = (value: unknown): string | null => (typeof value === 'string' ? value : null);
-  const number = (value: unknown): number => (typeof value === 'number' && Number.isFinite(value) ? Math.round(value) : 0);
+  const number = (value: unknown): number =>
+    typeof value === 'number' && Number.isFinite(value) ? Math.round(value) : 0;
   return {
     id: record.id,
     account,

@@ -1,0 +1,198 @@
+import { type Clock, type Logger, type Random, TwinlineError } from '../base/index.ts';
+import { describeProblem, watchDirectories } from '../directory/index.ts';
+import { type Channel, type Frame, listenLink, type Peer } from '../link/index.ts';
+import type { StatePort } from '../state/index.ts';
+import type { ControlCommands, ControlToLauncher } from './commands.ts';
+import { applyConfig, configureAtStart } from './configure.ts';
+import { openDatabase } from './database.ts';
+import { gatherCalls, gatherLadder, gatherStatus, type Shape } from './gather.ts';
+import { Links, type Peers } from './links.ts';
+import { parseTarget } from './processes.ts';
+import { keepRecords } from './records.ts';
+import { signalTarget } from './signal.ts';
+
+/** From spawning to serving. A zone that takes longer is still coming up; the answer says so. */
+const START_WITHIN_MS = 20_000;
+const LOOK_AGAIN_MS = 50;
+
+export interface ControlOptions {
+  readonly self: Peer;
+  /** Where commands come in. */
+  readonly socket: string;
+  readonly peers: Peers;
+  readonly shape: Shape;
+  readonly databaseFile: string;
+  /** Loaded into an empty installation. */
+  readonly configPath: string;
+  /** Nobody but this machine reaches the listeners: the demo's passwords may stay. */
+  readonly loopbackOnly: boolean;
+  readonly state: StatePort;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+}
+
+export interface Control {
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts the control plane in this process. Resolves when the directory is in the state and commands are served; the database may still be
+ * catching up. Rejects with `config_invalid` and the first mistakes of an unusable configuration.
+ */
+export async function startControl(options: ControlOptions): Promise<Control> {
+  const { state, clock, random, log, self, shape, loopbackOnly } = options;
+  const configured = await configureAtStart(state, options);
+  if (!configured.ok)
+    throw new TwinlineError('config_invalid', configured.error.map(describeProblem).join('\n'));
+  let { passwords } = configured.value;
+  const watch = await watchDirectories(state, { clock, log });
+  const links = new Links(options.peers, { self, clock, random, log });
+  const keeping = keepDatabase(options, () =>
+    watch.directories.accounts.map(({ snapshot }) => snapshot.account),
+  );
+
+  const start = async (targetText: string): Promise<{ target: string }> => {
+    const target = parseTarget(targetText, shape.zones, shape.edges);
+    const name = `${target.role} ${target.id}`;
+    if (target.role !== 'zone' && target.role !== 'edge')
+      throw new TwinlineError('starts_itself', `${name} is started again by itself when it ends`);
+    const { role, id } = target;
+    await links.ask<ControlToLauncher['start']['reply']>(
+      'launcher',
+      'launcher',
+      'start',
+      { role, id },
+      START_WITHIN_MS,
+    );
+    const untilMs = clock.nowMs() + START_WITHIN_MS;
+    for (;;) {
+      const status = await gatherStatus(shape, links);
+      const serves =
+        role === 'edge'
+          ? status.edges.some((edge) => edge.id === id && edge.state === 'up')
+          : status.zones.some(
+              (zone) => zone.id === id && (zone.state === 'up' || zone.state === 'draining'),
+            ) && status.edges.every((edge) => edge.state !== 'up' || edge.openZones.includes(id));
+      if (serves) return { target: name };
+      if (clock.nowMs() > untilMs)
+        throw new TwinlineError(
+          'slow_start',
+          `${name} was started but does not serve after ${START_WITHIN_MS / 1000} s`,
+        );
+      await new Promise<void>((resolve) => clock.after(LOOK_AGAIN_MS, resolve));
+    }
+  };
+
+  const drain = async (targetText: string, on: boolean): Promise<{ target: string }> => {
+    const target = parseTarget(targetText, shape.zones, shape.edges);
+    const name = `${target.role} ${target.id}`;
+    const zone =
+      target.role === 'zone'
+        ? target.id
+        : target.role === 'switch'
+          ? shape.zones.find(({ switches }) => switches.includes(target.id))?.id
+          : undefined;
+    if (zone === undefined)
+      throw new TwinlineError('bad_target', `${name} cannot be drained: name a zone or a switch`);
+    await links.ask('zone', zone, 'drain', { target: name, on });
+    return { target: name };
+  };
+
+  const answer = async (frame: Frame): Promise<unknown> => {
+    const data = (frame.data ?? {}) as Record<string, unknown>;
+    const text = (key: string): string => {
+      const value = data[key];
+      if (typeof value !== 'string' || value === '' || value.length > 4096)
+        throw new TwinlineError('bad_command', `the command ${frame.kind} needs "${key}"`);
+      return value;
+    };
+    const kind = frame.kind as keyof ControlCommands;
+    switch (kind) {
+      case 'status':
+        return gatherStatus(shape, links);
+      case 'calls':
+        return { calls: await gatherCalls(shape, links) };
+      case 'ladder':
+        return gatherLadder(shape, links, text('call'));
+      case 'kill':
+      case 'freeze':
+      case 'thaw':
+        return signalTarget(kind, text('target'), shape, { clock, log });
+      case 'start':
+        return start(text('target'));
+      case 'drain':
+      case 'undrain':
+        return drain(text('target'), kind === 'drain');
+      case 'apply': {
+        const applied = await applyConfig(state, text('path'), { loopbackOnly });
+        if (!applied.ok) return { problems: applied.error };
+        log.info({ account: applied.value.account, number: applied.value.number }, 'directory.applied');
+        await watch.refresh();
+        return applied.value;
+      }
+      case 'fresh-passwords': {
+        const once = passwords;
+        passwords = [];
+        return { passwords: once };
+      }
+      default:
+        throw new TwinlineError('bad_command', `control knows no command "${String(kind satisfies never)}"`);
+    }
+  };
+
+  const listener = await listenLink({
+    path: options.socket,
+    self,
+    clock,
+    log,
+    onChannel: (channel: Channel) =>
+      channel.onFrame(async (frame) => ({ kind: frame.kind, data: await answer(frame) })),
+  });
+  log.info(
+    { accounts: configured.value.snapshots.map(({ account, number }) => ({ account, number })) },
+    'control.up',
+  );
+  return {
+    async stop() {
+      await listener.close();
+      links.close();
+      watch.close();
+      await keeping.stop();
+    },
+  };
+}
+
+/** Commands and directories work without the database; it is tried again until it can be opened. */
+function keepDatabase(
+  { databaseFile, state, clock, log }: ControlOptions,
+  accounts: Parameters<typeof keepRecords>[0]['accounts'],
+): { stop(): Promise<void> } {
+  let stopped = false;
+  let close: () => Promise<void> = async () => {};
+  const open = (waitMs: number): void => {
+    openDatabase(databaseFile).then(
+      (database) => {
+        const keeper = keepRecords({ state, database, accounts, clock, log });
+        close = async () => {
+          keeper.close();
+          await keeper.catchUp().catch(() => {});
+          await database.destroy();
+        };
+        if (stopped) void close();
+      },
+      (error: unknown) => {
+        log.error({ error: String(error), waitMs }, 'database.wait');
+        const timer = clock.after(waitMs, () => open(Math.min(30_000, waitMs * 2)));
+        close = async () => timer.cancel();
+      },
+    );
+  };
+  open(1000);
+  return {
+    async stop() {
+      stopped = true;
+      await close();
+    },
+  };
+}
