@@ -413,6 +413,7 @@ test('known scanners meet silence', async () => {
 
 test('a 503 goes where RFC 3261 §18.2.2 says, with received and rport filled in', async () => {
   const bench = new EdgeBench();
+  await bench.pass(3_000);
   const behindNat = phoneFlow('203.0.113.5', 40_123);
   bench.receive(request('INVITE', { via: 'SIP/2.0/UDP 10.0.0.5:5062;branch=z9hG4bKx;rport' }), behindNat);
   bench.receive(request('INVITE', { via: 'SIP/2.0/UDP 203.0.113.5:5062;branch=z9hG4bKx' }), behindNat);

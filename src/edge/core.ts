@@ -65,6 +65,11 @@ export class EdgeCore {
     }
   }
 
+  /** Bytes of a stream that cannot be cut into messages. Never throws. */
+  receiveUnreadable(flow: Flow, bytes: Uint8Array): void {
+    this.#unreadable(flow, bytes);
+  }
+
   /** A client's connection ended: the switches that may know it hear so. */
   flowClosed(flow: FlowId): void {
     if (this.#parts.knownFlows.delete(flow)) this.#switches.flowClosed(flow);

@@ -113,7 +113,12 @@ export class Router {
   }
 
   #conclude(outcome: Spreading, flow: Flow, bytes: Uint8Array): void {
-    if (outcome !== 'sent') this.#delivery.refuse(flow, bytes, 503, outcome);
+    if (outcome === 'sent') return;
+    const { clock, startedMs, counters } = this.#parts;
+    // The switches are about to connect. A datagram comes again by itself; a 503 would make its phone wait.
+    if (outcome === 'nobody' && flow.transport === 'udp' && clock.nowMs() - startedMs < STARTING_MS) {
+      counters.add('dropped_total', 'reason="starting"');
+    } else this.#delivery.refuse(flow, bytes, 503, outcome);
   }
 
   /** Whether this call may use the emergency reserve. Beyond it an emergency call is a call like any other. */
@@ -133,6 +138,7 @@ export class Router {
   }
 }
 
+const STARTING_MS = 2_000;
 const BRANCH_COOKIE = 'z9hG4bK';
 
 const followsTransaction = ({ method, toTag }: Peeked): boolean =>

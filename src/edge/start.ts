@@ -1,19 +1,186 @@
-import { TwinlineError } from '../base/index.ts';
-import type { EdgeOptions, EdgeStatus, ListenerStatus } from './options.ts';
+import { type FlowId, TwinlineError } from '../base/index.ts';
+import { type Channel, type Frame, type LinkListener, listenLink } from '../link/index.ts';
+import { processStartTime } from '../native/index.ts';
+import { Connections } from './connections.ts';
+import { EdgeCore } from './core.ts';
+import { Credentials } from './credentials.ts';
+import { DEFAULT_LIMITS } from './limits.ts';
+import type { Address, EdgeOptions, EdgeStatus, ListenerOptions, ListenerStatus } from './options.ts';
+import type { Listener, Rim } from './rim.ts';
+import { listenTcp } from './tcp.ts';
+import { listenTls } from './tls.ts';
+import { listenUdp, readUdpFlow, type UdpListener } from './udp.ts';
+import { listenWs } from './ws.ts';
 
 export interface Edge {
   /** What is bound, in the order of the options. */
   readonly addresses: readonly ListenerStatus[];
   status(): EdgeStatus;
   /** Prometheus text. */
-  metrics(): Promise<string>;
+  metrics(): string;
   /** Reads the certificates' files again; connections stay. Rejects with a sentence when they cannot be used: the old ones stay. */
   reloadCertificates(): Promise<void>;
   /** Ends every connection and listener. */
   close(): Promise<void>;
 }
 
-/** Starts an edge. Rejects with `port_in_use`, `address_unavailable`, `not_permitted`, `certificate_unusable` and a sentence for people. */
-export async function startEdge(_options: EdgeOptions): Promise<Edge> {
-  throw new TwinlineError('not_ready', 'startEdge is being written');
+/**
+ * Starts an edge. Rejects with `port_in_use`, `not_permitted`, `address_unavailable`, `certificate_unusable` or a `link_…` code and
+ * a sentence for people; nothing stays open then.
+ */
+export async function startEdge(options: EdgeOptions): Promise<Edge> {
+  const edge = new RunningEdge(options);
+  try {
+    await edge.open();
+  } catch (error) {
+    await edge.close();
+    throw error;
+  }
+  return edge;
+}
+
+class RunningEdge implements Edge {
+  readonly #options: EdgeOptions;
+  readonly #core: EdgeCore;
+  readonly #rim: Rim;
+  readonly #connections: Connections;
+  readonly #listeners: Listener[] = [];
+  /** By the listener's place in the options. */
+  readonly #udp = new Map<number, UdpListener>();
+  readonly #credentials: Credentials[] = [];
+  #link: LinkListener | undefined;
+
+  constructor(options: EdgeOptions) {
+    this.#options = options;
+    const { id, clock, random, log } = options;
+    this.#core = new EdgeCore({
+      ...options,
+      transports: {
+        send: (flow, bytes, remote) => this.#send(flow, bytes, remote),
+        close: (flow, reason) => this.#connections.close(flow, reason),
+      },
+    });
+    const core = this.#core;
+    this.#rim = {
+      edge: id,
+      limits: { ...DEFAULT_LIMITS, ...options.limits },
+      clock,
+      random,
+      log,
+      counters: core.counters,
+      receive: (flow, bytes) => core.receive(flow, bytes),
+      receiveUnreadable: (flow, bytes) => core.receiveUnreadable(flow, bytes),
+      flowClosed: (flow) => core.flowClosed(flow),
+    };
+    this.#connections = new Connections(this.#rim);
+  }
+
+  async open(): Promise<void> {
+    for (const [index, listener] of this.#options.listeners.entries()) {
+      this.#listeners.push(await this.#listen(listener, index));
+    }
+    // Last: whoever connects finds the listeners open.
+    const { id, clock, log, linkPath } = this.#options;
+    const self = { role: 'edge', id, pid: process.pid, startTime: processStartTime(process.pid) };
+    this.#link = await listenLink({
+      path: linkPath,
+      self,
+      clock,
+      log,
+      onChannel: (channel) => this.#connected(channel),
+    });
+    log.info({ addresses: this.addresses }, 'edge.up');
+  }
+
+  get addresses(): ListenerStatus[] {
+    return this.#listeners.map(({ bound }) => bound);
+  }
+
+  status(): EdgeStatus {
+    return { ...this.#core.status(), listeners: this.addresses, flows: this.#connections.counts() };
+  }
+
+  metrics(): string {
+    const { zones, bundles, transactions, waiting } = this.#core.status();
+    const gauges: Record<string, number> = {
+      bundles,
+      transactions,
+      waiting,
+      sockets: this.#connections.sockets,
+    };
+    for (const [transport, count] of Object.entries(this.#connections.counts())) {
+      gauges[`flows{transport="${transport}"}`] = count;
+    }
+    for (const zone of zones) gauges[`zone_load{zone="${zone.id}"}`] = zone.load;
+    return this.#core.counters.prometheus(gauges);
+  }
+
+  async reloadCertificates(): Promise<void> {
+    for (const credentials of this.#credentials) await credentials.reload();
+  }
+
+  async close(): Promise<void> {
+    for (const credentials of this.#credentials) credentials.close();
+    const closing = this.#listeners.map((listener) => listener.close());
+    this.#connections.closeAll();
+    await Promise.all([...closing, this.#link?.close()]);
+    this.#core.close();
+  }
+
+  async #listen(options: ListenerOptions, index: number): Promise<Listener> {
+    switch (options.transport) {
+      case 'udp': {
+        const udp = await listenUdp(this.#rim, options, index);
+        this.#udp.set(index, udp);
+        return udp;
+      }
+      case 'tcp':
+        return listenTcp(this.#rim, this.#connections, options);
+      case 'tls':
+        return listenTls(this.#rim, this.#connections, options, await this.#credentialsFor(options));
+      case 'ws':
+        return listenWs(this.#rim, this.#connections, options);
+      case 'wss':
+        return listenWs(this.#rim, this.#connections, options, await this.#credentialsFor(options));
+    }
+  }
+
+  async #credentialsFor({ transport, address, port, tls }: ListenerOptions): Promise<Credentials> {
+    const where = `SIP over ${transport.toUpperCase()} on ${address} port ${port}`;
+    if (!tls)
+      throw new TwinlineError(
+        'certificate_unusable',
+        `${where} cannot start: it needs a certificate and a key.`,
+      );
+    const credentials = await Credentials.load(this.#rim, tls, where);
+    this.#credentials.push(credentials);
+    return credentials;
+  }
+
+  #send(flow: FlowId, bytes: Uint8Array, remote?: Address): boolean {
+    if (!flow.startsWith('u:')) return this.#connections.send(flow, bytes);
+    const udp = readUdpFlow(this.#options.id, flow);
+    const listener = udp && this.#udp.get(udp.index);
+    return listener?.send(bytes, remote ?? udp!.remote) ?? false;
+  }
+
+  #connected(channel: Channel): void {
+    if (channel.peer.role === 'switch') this.#core.connected(channel);
+    else channel.onFrame((frame) => this.#asked(frame));
+  }
+
+  /** Control and launcher: `status`, `metrics`, `reload-certificates`. */
+  async #asked(frame: Frame): Promise<Frame> {
+    switch (frame.kind) {
+      case 'status':
+        return { kind: frame.kind, data: this.status() };
+      case 'metrics':
+        return { kind: frame.kind, data: { text: this.metrics() } };
+      case 'reload-certificates':
+        await this.reloadCertificates();
+        return { kind: frame.kind, data: {} };
+      default:
+        throw new TwinlineError('unknown_request', `an edge cannot answer "${frame.kind}".`);
+    }
+  }
 }
