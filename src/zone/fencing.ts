@@ -5,6 +5,8 @@ import type { ProcessRef } from '../link/index.ts';
 export interface ProcessEnder {
   /** Sends SIGKILL. False when that process is no more. */
   end(process: ProcessRef): boolean;
+  /** Whether it still runs, frozen or not. */
+  running(process: ProcessRef): boolean;
   /** Resolves when it is gone for good. */
   gone(process: ProcessRef): Promise<void>;
 }

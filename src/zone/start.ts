@@ -120,6 +120,7 @@ function processSpawner(options: ZoneOptions): Spawner {
 function processEnder(clock: Clock): ProcessEnder {
   return {
     end: (ref: ProcessRef) => killExact(ref.pid, ref.startTime, 'SIGKILL'),
+    running: (ref: ProcessRef) => isSameProcess(ref.pid, ref.startTime),
     gone: (ref: ProcessRef) =>
       new Promise((resolve) => {
         const look = () => {

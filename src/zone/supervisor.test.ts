@@ -14,6 +14,8 @@ class Site {
   readonly a = this.#zone('a', 'b');
   readonly b = this.#zone('b', 'a');
   readonly ended: string[] = [];
+  /** Supervisors that are no more. */
+  readonly dead = new Set<string>();
   twins!: MemoryLink;
 
   start(): void {
@@ -26,6 +28,10 @@ class Site {
     });
     this.a.supervisor.acceptTwin(this.twins.left);
     this.b.supervisor.acceptTwin(this.twins.right);
+  }
+
+  running(ref: ProcessRef): boolean {
+    return ref.role === 'zone' ? !this.dead.has(ref.id) : (this.processes.get(ref.pid)?.alive ?? false);
   }
 
   process(name: string): Pretended {
@@ -59,7 +65,11 @@ class Site {
       state,
       spawner,
       ender: {
+        running: (ref: ProcessRef) => this.running(ref),
         end: (ref: ProcessRef) => {
+          if (!this.running({ role: 'zone', id: zone, pid: zone === 'a' ? 1 : 2, startTime: 1 }))
+            return false;
+          if (ref.role === 'zone') this.dead.add(ref.id);
           this.ended.push(`${ref.role} ${ref.id}`);
           return this.processes.get(ref.pid)?.kill() ?? false;
         },
@@ -81,10 +91,14 @@ class Pretended implements SpawnedProcess {
   readonly grants: string[] = [];
   alive = true;
   readonly #link: MemoryLink;
+  readonly #site: Site;
+  readonly #zone: string;
   readonly #exits: ((how: string) => void)[] = [];
 
   constructor(site: Site, role: ChildRole, id: string, supervisor: () => Supervisor) {
     this.name = `${role} ${id}`;
+    this.#site = site;
+    this.#zone = id.slice(0, 1);
     const self: Peer = { role, id, pid: this.pid, startTime: 1 };
     this.#link = memoryLink({
       clock: site.clock,
@@ -109,7 +123,8 @@ class Pretended implements SpawnedProcess {
     if (!this.alive) return false;
     this.alive = false;
     this.#link.crash('left');
-    for (const exit of this.#exits) exit('SIGKILL');
+    // A dead supervisor learns nothing any more.
+    if (!this.#site.dead.has(this.#zone)) for (const exit of this.#exits) exit('SIGKILL');
     return true;
   }
 
@@ -168,6 +183,7 @@ describe('a zone supervisor', () => {
   });
 
   it('ends every process of a dead twin, then adopts its bundles evenly', async () => {
+    site.dead.add('a');
     site.twins.crash('left');
     await passTime(site.clock, 50);
     expect(site.ended).toEqual(['zone a', 'switch a1', 'switch a2', 'media a']);
@@ -176,6 +192,13 @@ describe('a zone supervisor', () => {
     expect(leases.every((lease) => lease.zone === 'b')).toBe(true);
     expect(await site.owners()).toEqual({ b1: 32, b2: 32 });
     expect(site.process('switch b1').grants).toHaveLength(2 * BUNDLES_PER_SWITCH);
+  });
+
+  it('is not ended by a twin that it ends: of two that lose sight of each other one stays', async () => {
+    site.twins.cut();
+    await passTime(site.clock, 5_000);
+    expect(site.ended).toEqual(['zone b', 'switch b1', 'switch b2', 'media b']);
+    expect(await site.owners()).toEqual({ a1: 32, a2: 32 });
   });
 
   it('finds a silent twin within two seconds', async () => {

@@ -31,6 +31,11 @@ const GRANT_TIMEOUT_MS = 5_000;
 const RESTART_PAUSE_MS = 50;
 const RESTART_PAUSE_MAX_MS = 5_000;
 const STABLE_AFTER_MS = 10_000;
+/**
+ * When two supervisors that both run have lost sight of each other they must not end each other in the same moment: the one whose
+ * zone sorts last waits this long, and is dead by then if the other one was well.
+ */
+const COURTESY_MS = 300;
 
 export interface SupervisorOptions {
   readonly zone: ZoneId;
@@ -310,6 +315,10 @@ export class Supervisor {
     const { log, ender, state } = this.#options;
     log.warn({ twin: twin.channel.peer.id, why }, 'twin.gone');
     void this.#serially(async () => {
+      const supervisor = twin.processes.find((process) => process.role === 'zone');
+      if (supervisor !== undefined && ender.running(supervisor) && this.#options.zone > supervisor.id) {
+        await new Promise<void>((resolve) => this.#options.clock.after(COURTESY_MS, resolve));
+      }
       await fence(twin.processes, ender, log);
       twin.channel.close('fenced');
       this.#tellSwitches();

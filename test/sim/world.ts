@@ -109,7 +109,9 @@ export class World {
       state,
       spawner: { spawn: (role, id) => this.#spawnChild(zone, role, id) },
       ender: {
+        running: (ref: ProcessRef) => this.#processes.get(ref.pid)?.alive ?? false,
         end: (ref: ProcessRef) => {
+          if (!process.alive || process.frozen) return false;
           const target = this.#processes.get(ref.pid);
           if (target?.alive) this.fenced.push(target.name);
           return target?.kill() ?? false;
