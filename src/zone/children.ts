@@ -26,6 +26,8 @@ export interface Child {
   state: 'starting' | 'up' | 'ended';
   channel: Channel | undefined;
   draining: boolean;
+  /** A switch that has got its first bundles; it keeps them when its channel ends and comes back. */
+  granted: boolean;
   stats: Partial<{
     calls: number;
     registrations: number;
@@ -48,6 +50,7 @@ export function startChild(spawner: Spawner, role: ChildRole, id: string): Child
     state: 'starting',
     channel: undefined,
     draining: false,
+    granted: false,
     stats: {},
     onExit: (handler) => spawned.onExit(handler),
     stop: () => spawned.stop(),

@@ -47,7 +47,7 @@ class Site {
   }
 
   #zone(zone: string, twin: string): { supervisor: Supervisor; state: StatePort } {
-    const state = this.cluster.open(zone as ZoneId, twin as ZoneId);
+    const state = ofTheLiving(this.cluster.open(zone as ZoneId, twin as ZoneId), () => !this.dead.has(zone));
     const spawner: Spawner = {
       spawn: (role, id) => {
         const pretended = new Pretended(this, role, id, () => this[zone as 'a' | 'b'].supervisor);
@@ -80,6 +80,18 @@ class Site {
     });
     return { supervisor, state };
   }
+}
+
+/** The state as a process has it: a dead one gets no answer any more. */
+function ofTheLiving(state: StatePort, isAlive: () => boolean): StatePort {
+  return new Proxy(state, {
+    get(target, name) {
+      const member = Reflect.get(target, name);
+      if (typeof member !== 'function') return member;
+      return (...args: unknown[]) =>
+        isAlive() ? Reflect.apply(member, target, args) : new Promise(() => {});
+    },
+  });
 }
 
 let nextPid = 100;

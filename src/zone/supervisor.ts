@@ -223,7 +223,6 @@ export class Supervisor {
       channel.close(`${name} with pid ${channel.peer.pid} is not a child of this zone`);
       return;
     }
-    const firstTime = child.channel === undefined;
     child.channel = channel;
     channel.onFrame((frame) => {
       if (frame.kind === 'stats') this.#onStats(child, frame.data as Partial<SwitchToZone['stats']>);
@@ -237,7 +236,8 @@ export class Supervisor {
     if (child.role === 'switch') {
       this.#tellSwitches();
       if (this.#draining || child.draining) channel.send({ kind: 'drain', data: { on: true } });
-      if (firstTime) void this.#serially(() => this.#grantNew(child));
+      if (!child.granted) void this.#serially(() => this.#grantNew(child));
+      child.granted = true;
     }
   }
 
