@@ -10,6 +10,7 @@ import { BUNDLES_PER_SWITCH, Supervisor } from './supervisor.ts';
 class Site {
   readonly clock = new VirtualClock();
   readonly cluster = new MemoryCluster({ clock: this.clock });
+  readonly observer: StatePort = this.cluster.open('a' as ZoneId, 'b' as ZoneId);
   readonly processes = new Map<number, Pretended>();
   readonly a = this.#zone('a', 'b');
   readonly b = this.#zone('b', 'a');
@@ -42,7 +43,7 @@ class Site {
 
   async owners(): Promise<Record<string, number>> {
     const owners: Record<string, number> = {};
-    for (const { owner } of await this.a.state.leases()) owners[owner] = (owners[owner] ?? 0) + 1;
+    for (const { owner } of await this.observer.leases()) owners[owner] = (owners[owner] ?? 0) + 1;
     return owners;
   }
 
@@ -164,10 +165,10 @@ describe('a zone supervisor', () => {
   });
 
   it('shares a killed switch out to its sibling and starts it anew with new bundles', async () => {
-    const before = (await site.a.state.leases()).filter((lease) => lease.owner === 'a1');
+    const before = (await site.observer.leases()).filter((lease) => lease.owner === 'a1');
     site.process('switch a1').kill();
     await passTime(site.clock, 200);
-    const leases = await site.a.state.leases();
+    const leases = await site.observer.leases();
     for (const { bundle, epoch } of before) {
       const now = leases.find((lease) => lease.bundle === bundle);
       expect(now?.owner).toBe('a2');
@@ -200,7 +201,7 @@ describe('a zone supervisor', () => {
     await passTime(site.clock, 50);
     expect(site.ended).toEqual(['zone a', 'switch a1', 'switch a2', 'media a']);
     expect(site.b.supervisor.twinUp).toBe(false);
-    const leases = await site.b.state.leases();
+    const leases = await site.observer.leases();
     expect(leases.every((lease) => lease.zone === 'b')).toBe(true);
     expect(await site.owners()).toEqual({ b1: 32, b2: 32 });
     expect(site.process('switch b1').grants).toHaveLength(2 * BUNDLES_PER_SWITCH);
