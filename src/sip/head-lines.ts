@@ -35,3 +35,17 @@ export function readHeader(text: string, start: number, end: number): SipHeader 
   if (value.includes('\n') || value.includes('\r')) return undefined;
   return { name: canonicalName(text.slice(start, nameEnd)), value };
 }
+
+/**
+ * A header line with its continuations, and where the last of them ends. The colon must stand in the first line: HCOLON allows no
+ * folding before it (§25.1).
+ */
+export function readFolded(
+  head: string,
+  start: number,
+  firstEnd: number,
+): { entry: SipHeader | undefined; end: number } {
+  const { line, end } = unfold(head, start, firstEnd);
+  const hasName = readHeader(head, start, firstEnd) !== undefined;
+  return { entry: hasName ? readHeader(line, 0, line.length) : undefined, end };
+}

@@ -42,7 +42,7 @@ export function maskMessage(text: string): string {
     lines.push(
       entry !== undefined && CREDENTIALS.has(entry.name)
         ? `${entry.name}: ${maskCredentials(entry.value)}`
-        : maskUris(line),
+        : maskLine(line),
     );
     pos = end + 2;
   }
@@ -68,28 +68,27 @@ const URI_PASSWORD = /(sips?:[^@\s:;<>"]{1,256}):[^@\s<>"]{0,256}@/gi;
 /** Digits to be dialled after the answer (RFC 3966 §5.1.2, RFC 2806): calling cards and PINs. */
 const POST_DIAL = /;postd=[^;\s<>"]{0,256}/gi;
 
+/** RFC 4568 §6.1: key and salt, before lifetime and MKI. */
+const SRTP_KEY = /inline:[^|;\s]*/gi;
+/** RFC 4730: `<kpml-response digits="123"/>`. */
+const KPML_DIGITS = /\bdigits\s{0,16}=\s{0,16}(?:"[^"]*"?|'[^']*'?)/gi;
+
 const maskUris = (line: string): string =>
   line.replace(URI_PASSWORD, `$1:${HIDDEN}@`).replace(POST_DIAL, `;postd=${HIDDEN}`);
 
 function maskBody(body: string, mediaType: string): string {
   // The whole body is the digit.
   if (/^application\s*\/\s*dtmf\s*(?:;|$)/.test(mediaType)) return body === '' ? '' : HIDDEN;
-  return body
-    .split('\n')
-    .map((line) => maskBodyLine(line))
-    .join('\n');
+  return body.split('\n').map(maskLine).join('\n');
 }
 
-function maskBodyLine(line: string): string {
+/** The same for headers and bodies: where the empty line is missing or misplaced, a body's lines stand among the headers. */
+function maskLine(line: string): string {
   const ending = line.endsWith('\r') ? '\r' : '';
   // application/dtmf-relay, also inside multipart bodies: "Signal=5".
   if (/^[ \t]{0,64}signal[ \t]{0,64}[=:]/i.test(line)) return `Signal=${HIDDEN}${ending}`;
-  if (/^[ \t]{0,64}(?:a=)?crypto:/i.test(line)) return line.replace(/inline:[^|;\s]*/gi, `inline:${HIDDEN}`);
   if (/^a=(?:ice-pwd|key-mgmt):/i.test(line))
     return `${line.slice(0, line.indexOf(':') + 1)}${HIDDEN}${ending}`;
   if (/^k=/.test(line)) return `k=${HIDDEN}${ending}`;
-  // KPML (RFC 4730): <kpml-response … digits="123"/>.
-  return line.includes('digits')
-    ? line.replace(/\bdigits\s{0,16}=\s{0,16}(?:"[^"]*"?|'[^']*'?)/gi, `digits="${HIDDEN}"`)
-    : line;
+  return maskUris(line).replace(SRTP_KEY, `inline:${HIDDEN}`).replace(KPML_DIGITS, `digits="${HIDDEN}"`);
 }

@@ -67,6 +67,7 @@ describe('parseMessage', () => {
     ['a lone LF in a header', [...OPTIONS, 'Subject: a\nEvil: b']],
     ['a lone CR in a header', [...OPTIONS, 'Subject: a\rEvil: b']],
     ['a header without a colon', [...OPTIONS, 'Subject']],
+    ['a header whose colon is folded', [...OPTIONS, 'Subject', ' : x']],
     ['a header without a name', [...OPTIONS, ': x']],
     ['a space in a header name', [...OPTIONS, 'Sub ject: x']],
     ['a first header that is folded', [OPTIONS[0]!, ' folded', ...OPTIONS.slice(1)]],

@@ -1,6 +1,6 @@
 import { fromBytes } from './bytes.ts';
 import { isSpace, parseNumber, skip, TOKEN } from './chars.ts';
-import { isFolded, lineEndFrom, readHeader, unfold } from './head-lines.ts';
+import { isFolded, lineEndFrom, readFolded, readHeader } from './head-lines.ts';
 import type { SipHeader, SipMessage, SipRequest } from './message.ts';
 
 /** Sizes in bytes. What is larger is refused, never cut. */
@@ -153,9 +153,7 @@ function readHeaders(head: string, start: number, maxHeaders: number): ReadHeade
     let end = lineEndFrom(head, pos);
     let entry: SipHeader | undefined;
     if (isFolded(head, end)) {
-      const unfolded = unfold(head, pos, end);
-      entry = readHeader(unfolded.line, 0, unfolded.line.length);
-      end = unfolded.end;
+      ({ entry, end } = readFolded(head, pos, end));
     } else entry = readHeader(head, pos, end);
     if (entry === undefined)
       problem ??= { status: 400, reason: `malformed header line ${headers.length + 1}` };

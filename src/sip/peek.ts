@@ -1,7 +1,7 @@
 import { fromBytes } from './bytes.ts';
 import { isSpace, parseNumber, skip, TOKEN, trimmed } from './chars.ts';
 import { MAX_CSEQ, parseCSeq } from './fields.ts';
-import { isFolded, lineEndFrom, readHeader, unfold } from './head-lines.ts';
+import { isFolded, lineEndFrom, readFolded, readHeader } from './head-lines.ts';
 import type { SipHeader } from './message.ts';
 import { scanTag } from './name-addr.ts';
 import { scanVia } from './via.ts';
@@ -57,9 +57,7 @@ export function peek(bytes: Uint8Array): Peeked | undefined {
       if (name !== undefined && !isFolded(text, end)) {
         entry = { name, value: trimmed(text, pos + name.length + 1, end) };
       } else if (isFolded(text, end)) {
-        const unfolded = unfold(text, pos, end);
-        entry = readHeader(unfolded.line, 0, unfolded.line.length);
-        end = unfolded.end;
+        ({ entry, end } = readFolded(text, pos, end));
       } else entry = readHeader(text, pos, end);
       if (entry !== undefined) seen = note(found, entry, seen);
     }

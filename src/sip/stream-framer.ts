@@ -1,6 +1,7 @@
 import { fromBytes } from './bytes.ts';
 import { parseNumber } from './chars.ts';
-import { isFolded, lineEndFrom, readHeader, unfold } from './head-lines.ts';
+import { isFolded, lineEndFrom, readFolded, readHeader } from './head-lines.ts';
+import type { SipHeader } from './message.ts';
 import { DEFAULT_LIMITS, type ParseLimits } from './parse.ts';
 
 export type StreamEvent =
@@ -155,20 +156,12 @@ function contentLength(head: string, maxHeaders: number): number | string {
   let lines = 0;
   for (let pos = lineEndFrom(head, 0) + 2; pos < head.length; ) {
     if (++lines > maxHeaders) return `more than ${maxHeaders} headers`;
-    let line = head;
-    let start = pos;
     let end = lineEndFrom(head, pos);
+    let entry: SipHeader | undefined;
     const first = head.charCodeAt(pos) | 0x20;
+    if (isFolded(head, end)) ({ entry, end } = readFolded(head, pos, end));
+    else if (first === 0x63 || first === 0x6c) entry = readHeader(head, pos, end);
     pos = end + 2;
-    if (isFolded(head, end)) {
-      const unfolded = unfold(head, start, end);
-      pos = unfolded.end + 2;
-      line = unfolded.line;
-      start = 0;
-      end = line.length;
-    }
-    if (first !== 0x63 && first !== 0x6c) continue;
-    const entry = readHeader(line, start, end);
     if (entry?.name !== 'Content-Length') continue;
     if (length !== undefined) return 'more than one Content-Length';
     length = parseNumber(entry.value, Number.MAX_SAFE_INTEGER);

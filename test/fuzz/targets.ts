@@ -1,0 +1,5 @@
+import { sipTargets } from './sip.ts';
+import type { FuzzTarget } from './target.ts';
+
+/** Every target of `scripts/fuzz`. A room adds its own in a file beside this one. */
+export const targets: readonly FuzzTarget[] = [...sipTargets];
