@@ -2,7 +2,9 @@
  * What must survive a process: calls, registrations, leases and ordered logs, behind one port. The embedded engine is LMDB,
  * one environment per zone that only that zone writes. Nothing here knows what a call is.
  */
+
+export { loadOrCreateKeyFile, type PairKeys } from './key-file.ts';
 export { type LmdbOptions, type LmdbState, openLmdbState } from './lmdb.ts';
 export { MemoryCluster, type MemoryState } from './memory.ts';
 export type * from './port.ts';
-export { loadOrCreateKeyFile, type PairKeys, type Sealer, sealer } from './seal.ts';
+export { type CallKey, type Sealer, sealer } from './seal.ts';
