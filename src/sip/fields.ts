@@ -1,4 +1,4 @@
-import { parseNumber, skip, skipSpace, TOKEN } from './chars.ts';
+import { DIGIT, parseNumber, skip, skipSpace, TOKEN } from './chars.ts';
 import { header, headerValues } from './headers.ts';
 import type { SipMessage } from './message.ts';
 import { type NameAddr, parseNameAddr } from './name-addr.ts';
@@ -14,13 +14,11 @@ export interface CSeq {
 }
 
 export function parseCSeq(text: string): CSeq | undefined {
-  const space = /[ \t]/.exec(text)?.index ?? -1;
-  if (space === -1) return undefined;
-  const seq = parseNumber(text.slice(0, space), MAX_CSEQ);
-  const start = skipSpace(text, space);
-  if (seq === undefined || start === text.length || skip(text, start, TOKEN) !== text.length)
-    return undefined;
-  return { seq, method: text.slice(start) };
+  const end = skip(text, 0, DIGIT);
+  const seq = parseNumber(text.slice(0, end), MAX_CSEQ);
+  const start = skipSpace(text, end);
+  if (seq === undefined || start === end || start === text.length) return undefined;
+  return skip(text, start, TOKEN) === text.length ? { seq, method: text.slice(start) } : undefined;
 }
 
 export function cseqOf(message: SipMessage): CSeq | undefined {

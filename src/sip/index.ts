@@ -4,7 +4,7 @@
  */
 
 export { createRequest, createResponse, type RequestInit, type ResponseInit } from './build.ts';
-export { fromBytes, fromUtf8, toBytes, toUtf8 } from './bytes.ts';
+export { detached, fromBytes, fromUtf8, toBytes, toUtf8 } from './bytes.ts';
 // Transactions (RFC 3261 §17, RFC 6026), dialogs (§12), what is repeated until acknowledged, session timers, outbound.
 export * from './dialog.ts';
 export type * from './dialog-types.ts';

@@ -69,7 +69,7 @@ const URI_PASSWORD = /(sips?:[^@\s:;<>"]{1,256}):[^@\s<>"]{0,256}@/gi;
 const POST_DIAL = /;postd=[^;\s<>"]{0,256}/gi;
 
 /** RFC 4568 §6.1: key and salt, before lifetime and MKI. */
-const SRTP_KEY = /inline:[^|;\s]*/gi;
+const SRTP_KEY = /(?<![\w.-])inline:[^|;\s]*/gi;
 /** RFC 4730: `<kpml-response digits="123"/>`. */
 const KPML_DIGITS = /\bdigits\s{0,16}=\s{0,16}(?:"[^"]*"?|'[^']*'?)/gi;
 

@@ -1,4 +1,4 @@
-import { fromBytes } from './bytes.ts';
+import { detached, fromBytes } from './bytes.ts';
 import { isSpace, parseNumber, skip, TOKEN, trimmed } from './chars.ts';
 import { MAX_CSEQ, parseCSeq } from './fields.ts';
 import { isFolded, lineEndFrom, readFolded, readHeader } from './head-lines.ts';
@@ -36,7 +36,8 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 /**
  * One cheap pass over the headers, without building the message. Undefined when the first line is no SIP. Where `parseMessage` accepts a
- * message, both read the same; a message that it would refuse may be peeked at all the same.
+ * message, both read the same; a message that it would refuse may be peeked at all the same. What it gives may be kept: none of it holds the
+ * message's bytes.
  */
 export function peek(bytes: Uint8Array): Peeked | undefined {
   let start = 0;
@@ -78,7 +79,12 @@ function peekStartLine(text: string, end: number): Mutable<Peeked> | undefined {
     ? end - 8
     : text.slice(0, end).toUpperCase().lastIndexOf(' SIP/');
   if (version < methodEnd) return undefined;
-  return blank('request', text.slice(0, methodEnd), undefined, text.slice(methodEnd + 1, version));
+  return blank(
+    'request',
+    detached(text.slice(0, methodEnd)),
+    undefined,
+    detached(text.slice(methodEnd + 1, version)),
+  );
 }
 
 /** Every field from the start, so that all of these objects have one shape. */
@@ -164,16 +170,16 @@ function note(found: Mutable<Peeked>, { name, value }: SipHeader, seen: number):
       return seen | VIA;
     case 'From': {
       const tag = (seen & FROM) === 0 ? scanTag(value) : undefined;
-      if (tag !== undefined) found.fromTag = tag;
+      if (tag !== undefined) found.fromTag = detached(tag);
       return seen | FROM;
     }
     case 'To': {
       const tag = (seen & TO) === 0 ? scanTag(value) : undefined;
-      if (tag !== undefined) found.toTag = tag;
+      if (tag !== undefined) found.toTag = detached(tag);
       return seen | TO;
     }
     case 'Call-ID':
-      found.callId ??= value;
+      found.callId ??= detached(value);
       return seen;
     case 'CSeq':
       if (found.cseq === undefined) noteCSeq(found, value);
@@ -200,17 +206,20 @@ const RPORT = /;rport(?:[;=]|$)/i;
 function noteVia(found: Mutable<Peeked>, value: string): void {
   const usual = USUAL_VIA.exec(value);
   if (usual !== null && Number(usual[2] ?? 0) <= 65_535) {
-    const [, host = '', port, params = ''] = usual;
+    const [, name = '', port, params = ''] = usual;
+    const host = detached(name);
+    const branch = BRANCH.exec(params)?.[1];
     found.sentBy = port === undefined ? { host } : { host, port: Number(port) };
-    found.branch = BRANCH.exec(params)?.[1];
+    if (branch !== undefined) found.branch = detached(branch);
     found.hasRport = RPORT.test(params);
     return;
   }
   const via = scanVia(value)?.via;
   if (via === undefined) return;
-  found.sentBy = via.port === undefined ? { host: via.host } : { host: via.host, port: via.port };
+  const host = detached(via.host);
+  found.sentBy = via.port === undefined ? { host } : { host, port: via.port };
   const { branch, rport } = via.params;
-  if (typeof branch === 'string') found.branch = branch;
+  if (typeof branch === 'string') found.branch = detached(branch);
   found.hasRport = rport !== undefined;
 }
 
@@ -218,7 +227,7 @@ function noteCSeq(found: Mutable<Peeked>, value: string): void {
   const cseq = parseCSeq(value);
   if (cseq === undefined) return;
   found.cseq = cseq.seq;
-  if (found.kind === 'response') found.method = cseq.method;
+  if (found.kind === 'response') found.method = detached(cseq.method);
 }
 
 function noteNumber(
