@@ -55,7 +55,7 @@ describe('maskMessage (TR-MEDIA-11)', () => {
   it('hides passwords in URIs, and changes nothing else', () => {
     expect(maskMessage(message([], ''))).toContain('INVITE sip:bob:***@example.com SIP/2.0\r\n');
     const plain =
-      'SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP a:5060;branch=z9hG4bK1\r\nTo: <sip:bob@b:5060>;tag=1\r\n\r\nbody\r\nx';
+      'SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP demo.twinline:5060;branch=z9hG4bK1\r\nTo: <sip:bob@b:5060>;tag=1\r\n\r\nbody\r\nx';
     expect(maskMessage(plain)).toBe(plain);
   });
 
