@@ -61,7 +61,6 @@ describe.each(suiteOrder('app'))('%s', (suite) => {
         indexReused: 0,
         unprotectable: 0,
       });
-      expect(stats.rtcpReceived).toBeGreaterThan(0);
       expect(stats.rtcpAuthFailures).toBe(0);
     }
     expect(bob.ear.lastRtcp[0]).toMatchObject({ type: 'sr', ssrc: alice.voice.options.ssrc });
@@ -82,7 +81,7 @@ it('with rtcp-mux, RTP and RTCP share the port', async () => {
   const [alice, bob] = await call(mux, mux);
   await bothHear(alice, bob, 10);
   expect(alice.stats().remote).toMatchObject({ port: bob.stats().port, rtcpPort: bob.stats().port });
-  expect(bob.stats().rtcpReceived).toBeGreaterThan(0);
+  await expect.poll(() => bob.stats().rtcpReceived).toBeGreaterThan(0);
 });
 
 it('hold silences both ways of the holder, resume brings the audio back under the same keys', async () => {
@@ -177,10 +176,10 @@ it('an index used twice for two different packets is found; a mere repetition an
 it('many phones keep their beat of 20 ms', async () => {
   const pairs = await Promise.all(Array.from({ length: 25 }, () => call({}, {})));
   await Promise.all(pairs.map(([alice, bob]) => bothHear(alice, bob, 20)));
-  for (const phone of pairs.flat()) phone.resetGap();
+  const before = pairs.flat().map((phone) => phone.stats().packetsSent);
   await Promise.all(pairs.map(([alice, bob]) => bothHear(alice, bob, 30)));
-  const sent = pairs.flat().map((phone) => phone.stats().packetsSent);
-  expect(Math.max(...sent) - Math.min(...sent)).toBeLessThanOrEqual(15);
+  const sent = pairs.flat().map((phone, i) => phone.stats().packetsSent - before[i]!);
+  expect(Math.max(...sent) - Math.min(...sent)).toBeLessThanOrEqual(2);
   for (const phone of pairs.flat()) expect(phone.stats().lost).toBe(0);
 });
 
