@@ -13,12 +13,11 @@ export function adopted(work: Work): void {
   for (const user of new Set(call.lookups.map((lookup) => lookup.user))) {
     work.commands.push({ type: 'find-bindings', user });
   }
-  if (call.state === 'ended') return;
   if (call.closing !== undefined) {
     if (call.closing.streams.length > 0) {
       work.commands.push({ type: 'media-close', streams: call.closing.streams });
     }
-  } else {
+  } else if (call.end === undefined) {
     for (const leg of call.legs) putStream(work, leg);
   }
   // Over UDP the transactions repeat themselves; over a stream nothing would.

@@ -102,6 +102,8 @@ export function finishLeg(leg: Leg): void {
   delete leg.reliableReceiver;
   delete leg.sessionTimer;
   delete leg.refreshAgainAtMs;
+  delete leg.ringUntilMs;
+  delete leg.cancelWanted;
   if (leg.dialog !== undefined) leg.dialog = terminateDialog(leg.dialog);
 }
 

@@ -177,7 +177,9 @@ export function takeAnswer(leg: Leg, text: string): Result<Terms, MediaRefusal> 
     }
   }
   const offeredDirection = media.offered?.direction ?? media.direction;
-  agree(media, audio, codecs, answerDirection(offeredDirection, reverseDirection(audio.direction)));
+  // What both descriptions allow, in our view.
+  const direction = answerDirection(reverseDirection(offeredDirection), reverseDirection(audio.direction));
+  agree(media, audio, codecs, direction);
   media.remote = text;
   delete media.offered;
   return ok({

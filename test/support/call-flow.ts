@@ -65,6 +65,8 @@ export class CallFlow {
   mediaFails: string | undefined;
   /** Set to keep `media-closed` from coming, as when the media process died with the figures. */
   reportsLost = false;
+  /** Set while what is sent gets lost, as in a process that died with it. */
+  losing = false;
   readonly snapshot: DirectorySnapshot;
   readonly phones = new Map<string, ScriptedPhone>();
   readonly states = new Set<string>();
@@ -76,7 +78,6 @@ export class CallFlow {
   readonly #token: string;
   #queue: { readonly event: CallEvent; readonly byAdoption: boolean }[] = [];
   #running = false;
-  #ports = 20_000;
 
   constructor(options: CallFlowOptions = {}) {
     this.#random = seededRandom(options.seed ?? 7);
@@ -244,6 +245,7 @@ export class CallFlow {
 
   #send(command: CallCommand & { type: 'send' }): void {
     checkSent(command.text, command.flow, [...this.phones.values()]);
+    if (this.losing) return;
     for (const phone of this.phones.values()) {
       if (phone.flow.id === command.flow.id) phone.hear(command.text, command.remote);
     }
@@ -257,7 +259,6 @@ export class CallFlow {
     if (this.closedStreams.includes(stream.id)) throw new Error('a closed stream was opened again');
     this.streams.set(stream.id, stream);
     const port = 20_000 + 2 * [...this.streams.keys()].indexOf(stream.id);
-    this.#ports = Math.max(this.#ports, port);
     answer({
       type: 'media-opened',
       opened: { stream: stream.id, media: 'a' as never, address: '198.51.100.9', port, rtcpPort: port + 1 },
