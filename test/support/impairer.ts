@@ -65,11 +65,18 @@ export class ImpairedPath {
     this.#client = options.client;
     this.#server = options.server;
     this.#lanes = {
-      up: { impairment: options.up ?? {}, random: seededRandom(options.seed), lastMs: 0, count: this.up },
+      up: {
+        impairment: options.up ?? {},
+        random: seededRandom(options.seed),
+        row: [],
+        attended: false,
+        count: this.up,
+      },
       down: {
         impairment: options.down ?? {},
         random: seededRandom(options.seed + 1),
-        lastMs: 0,
+        row: [],
+        attended: false,
         count: this.down,
       },
     };
@@ -128,33 +135,46 @@ export class ImpairedPath {
     const duplicated = chance(lane.random) < duplicateRate;
     const reordered = chance(lane.random) < reorderRate;
     const jitter = chance(lane.random) * jitterMs;
-    if (dropped || this.#underWay.size >= MOST_UNDER_WAY) {
+    if (dropped || this.#underWay.size + lane.row.length >= MOST_UNDER_WAY) {
       lane.count.dropped++;
       return;
     }
-    const nowMs = performance.now();
-    let atMs = nowMs + delayMs + jitter;
-    if (reordered) {
-      atMs += reorderMs;
-      lane.count.reordered++;
-    } else {
-      atMs = Math.max(atMs, lane.lastMs);
-      lane.lastMs = atMs;
-    }
-    for (let copies = duplicated ? 2 : 1; copies > 0; copies--) this.#after(atMs - nowMs, () => send(packet));
     if (duplicated) lane.count.duplicated++;
+    if (reordered) lane.count.reordered++;
     lane.count.passed++;
+    const release = (): void => {
+      send(packet);
+      if (duplicated) send(packet);
+    };
+    const waitMs = delayMs + jitter;
+    if (reordered) {
+      const timer = setTimeout(() => {
+        this.#underWay.delete(timer);
+        release();
+      }, waitMs + reorderMs);
+      this.#underWay.add(timer);
+    } else if (waitMs === 0 && lane.row.length === 0) {
+      release();
+    } else {
+      lane.row.push({ atMs: performance.now() + waitMs, release });
+      this.#attend(lane);
+    }
   }
 
-  #after(delayMs: number, action: () => void): void {
-    if (delayMs <= 0) {
-      action();
-      return;
-    }
-    const timer = setTimeout(() => {
-      this.#underWay.delete(timer);
-      action();
-    }, delayMs);
+  /** Lets out the head of the row when it is due; who is due earlier behind it waits for it. */
+  #attend(lane: Lane): void {
+    const [head] = lane.row;
+    if (lane.attended || head === undefined) return;
+    lane.attended = true;
+    const timer = setTimeout(
+      () => {
+        this.#underWay.delete(timer);
+        lane.attended = false;
+        while (lane.row[0] && lane.row[0].atMs <= performance.now()) lane.row.shift()!.release();
+        this.#attend(lane);
+      },
+      Math.max(1, Math.ceil(head.atMs - performance.now())),
+    );
     this.#underWay.add(timer);
   }
 }
@@ -162,8 +182,9 @@ export class ImpairedPath {
 interface Lane {
   impairment: Impairment;
   readonly random: Random;
-  /** When the last packet in the row leaves. */
-  lastMs: number;
+  readonly row: { readonly atMs: number; readonly release: () => void }[];
+  /** A timer waits for the head of the row. */
+  attended: boolean;
   readonly count: DirectionCount;
 }
 

@@ -23,7 +23,7 @@ import {
   selectCodecs,
   serializeSdp,
 } from '../../src/sdp/index.ts';
-import { ImpairedPath, type Impairment, openSocket, type PathEnd } from './impairer.ts';
+import { ImpairedPath, openSocket, type PathEnd } from './impairer.ts';
 import { type Beat, everyMs } from './pacer.ts';
 import { Ear } from './phone-media-ear.ts';
 import { KEYPAD, PCMA, PCMU, type PhoneMediaOptions, type PhoneMediaStats } from './phone-media-types.ts';
