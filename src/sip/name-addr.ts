@@ -1,4 +1,4 @@
-import { is, isSpace, quote, skip, skipQuoted, skipSpace, TOKEN, trimmed, unquote } from './chars.ts';
+import { quote, skip, skipQuoted, skipSpace, TOKEN, trimmed, unquote } from './chars.ts';
 import { noParams, type Params, scanParams, serializeParams } from './params.ts';
 import { schemeOf } from './uri.ts';
 
@@ -24,8 +24,9 @@ export function parseNameAddr(text: string): NameAddr | undefined {
     at = skipSpace(text, end);
     if (text.charCodeAt(at) !== 0x3c) return undefined;
   } else {
-    // Tokens with white space between them are a display name only if `<` follows; else this is an addr-spec.
-    while (is(text, at, TOKEN) || isSpace(text.charCodeAt(at))) at++;
+    // The grammar allows tokens and white space here. Phones also send bare UTF-8 and brackets, which harms nobody; a comma or
+    // semicolon could begin another value and is refused (RFC 4475 §3.1.2.15).
+    while (at < text.length && !'"<>,;:\\'.includes(text[at]!)) at++;
     if (text.charCodeAt(at) !== 0x3c) return parseAddrSpec(text, start);
     if (at > start) displayName = trimmed(text, start, at);
   }

@@ -96,6 +96,12 @@ describe('parseMessage', () => {
     expect(answer).toContain('To: <sip:bob@example.com>;tag=x\r\n');
   });
 
+  it('copies no half of a header that was cut off', () => {
+    const refused = parse(`${OPTIONS.join('\r\n')}\r\nVia: SIP/2.0/UDP 192.0.2.2;bran`);
+    expect(refused).toMatchObject({ status: 400 });
+    expect(!refused.ok && refused.request!.headers.filter(({ name }) => name === 'Via')).toHaveLength(1);
+  });
+
   it('never answers an ACK, a response, or what has no Via', () => {
     const ack = message([...OPTIONS, 'l: 7']).replaceAll('OPTIONS', 'ACK');
     expect(parse(ack)).not.toHaveProperty('status');

@@ -49,7 +49,8 @@ export function parseMessage(bytes: Uint8Array, options: Partial<ParseLimits> = 
 
   const text = fromBytes(bytes, start, Math.min(bytes.length, start + limits.maxHeaderBytes + 4));
   const blank = text.indexOf('\r\n\r\n');
-  const head = blank === -1 ? text : text.slice(0, blank);
+  // Without an empty line the last line may be cut off: an answer must not copy half a header.
+  const head = text.slice(0, blank === -1 ? Math.max(0, text.lastIndexOf('\r\n')) : blank);
   const lineEnd = head.indexOf('\r\n');
   const startLine = readStartLine(lineEnd === -1 ? head : head.slice(0, lineEnd), limits);
   if (startLine === undefined)

@@ -102,6 +102,7 @@ describe('parseNameAddr', () => {
     ['<sip:a@b;x=1>;tag=1', undefined, 'sip:a@b;x=1'],
     ['"a \\"q\\" \\\\ <x>" <sip:a@b>', 'a "q" \\ <x>', 'sip:a@b'],
     ['  <tel:+1>  ', undefined, 'tel:+1'],
+    ['Zo\xc3\xab (home) <sip:a@b>', 'Zo\xc3\xab (home)', 'sip:a@b'],
     ['*', undefined, '*'],
   ])('reads %s', (text, displayName, uri) => {
     expect(parseNameAddr(text)).toMatchObject(displayName === undefined ? { uri } : { displayName, uri });
