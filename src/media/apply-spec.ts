@@ -1,0 +1,53 @@
+import { createSrtpReceiver, createSrtpSender } from '../rtp/index.ts';
+import { startNewKey } from './numbering.ts';
+import { fillCodecTables } from './payload-types.ts';
+import type { SrtpKey, StreamSpec } from './protocol.ts';
+import { remoteAddresses } from './spec.ts';
+import type { Stream } from './stream.ts';
+
+/** Makes the stream what a checked spec says. What is already so is left alone: saying it again changes nothing. */
+export function applySpec(stream: Stream, spec: StreamSpec, nowMs: number, first: boolean): void {
+  const before = stream.spec;
+  const wasSecured = !first && stream.secured;
+  stream.spec = spec;
+  fillCodecTables(spec.codecs, stream.clockRates, stream.isTelephoneEvent);
+  if (first || !sameKey(before.sendKey, spec.sendKey)) takeSendKey(stream, spec.sendKey);
+  if (first || !sameKey(before.receiveKey, spec.receiveKey) || wasSecured !== stream.secured)
+    takeReceiveKey(stream, spec.receiveKey);
+  if (first || !sameRemote(before, spec)) {
+    const { rtp, rtcp } = remoteAddresses(spec);
+    stream.rtp.signal(rtp, nowMs);
+    stream.rtcp.signal(rtcp, nowMs);
+  }
+}
+
+function takeSendKey(stream: Stream, key: SrtpKey | undefined): void {
+  stream.sender?.close();
+  stream.sender = key === undefined ? undefined : createSrtpSender(key);
+  stream.rtcpReserved = 0;
+  startNewKey(stream.feed);
+}
+
+/** Indices count anew under a new key, so offsets reckoned from the old ones hold no more. */
+function takeReceiveKey(stream: Stream, key: SrtpKey | undefined): void {
+  stream.receiver?.close();
+  stream.receiver = key === undefined ? undefined : createSrtpReceiver(key);
+  stream.arrival.ssrc = -1;
+  stream.arrival.highest = -1;
+  for (const sink of stream.sinks) sink.feed.anchored = false;
+}
+
+export function releaseKeys(stream: Stream): void {
+  stream.sender?.close();
+  stream.receiver?.close();
+  stream.sender = undefined;
+  stream.receiver = undefined;
+}
+
+const sameKey = (a: SrtpKey | undefined, b: SrtpKey | undefined): boolean =>
+  a?.suite === b?.suite && a?.keySalt === b?.keySalt;
+
+const sameRemote = (a: StreamSpec, b: StreamSpec): boolean =>
+  a.remote?.address === b.remote?.address &&
+  a.remote?.port === b.remote?.port &&
+  a.remote?.rtcpPort === b.remote?.rtcpPort;

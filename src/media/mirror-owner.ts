@@ -1,0 +1,211 @@
+import {
+  type Clock,
+  type Logger,
+  type MediaId,
+  type StreamId,
+  type Timer,
+  TwinlineError,
+} from '../base/index.ts';
+import { connectUnix, processStartTime, type UnixSocket } from '../native/index.ts';
+import type { Mirror } from './core.ts';
+import { decode, encode, type OwnerSays, type StandBySays } from './mirror-messages.ts';
+import { type Progress, progressOf, recordOf, stateOf } from './record.ts';
+import type { Stream } from './stream.ts';
+
+const RECONNECT_MS = 100;
+/** Some ten KiB: below the longest message. */
+const PROGRESS_PER_MESSAGE = 64;
+/**
+ * A stand-by that has not read for this long (its socket is full, thousands of messages) is frozen or worse and will be killed by its
+ * supervisor; until then it may no longer stop the media here.
+ */
+const STUCK_AFTER_MS = 5000;
+
+/** Tells the twin what it needs to go on with our streams: one system call each, and what the kernel took outlives us. */
+export class MirrorOwner implements Mirror {
+  readonly #id: MediaId;
+  readonly #path: string | undefined;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #twinWaitMs: number;
+  readonly #streams: () => Iterable<Stream>;
+  readonly #standsBy: (stream: StreamId) => boolean;
+  #socket: UnixSocket | undefined;
+  #retry: Timer | undefined;
+  #stopped = false;
+  /** Streams whose descriptors the twin has. */
+  readonly #handed = new Set<StreamId>();
+  /** What the full socket did not take: to be said anew, whole, when there is room. */
+  readonly #unsaid = new Map<StreamId, Stream>();
+  readonly #unsaidClosed = new Set<StreamId>();
+  #fullSinceMs = -1;
+  readonly #waiting = new Map<number, () => void>();
+  #lastAck = 0;
+
+  constructor(options: {
+    id: MediaId;
+    path: string | undefined;
+    clock: Clock;
+    log: Logger;
+    twinWaitMs: number;
+    streams: () => Iterable<Stream>;
+    standsBy: (stream: StreamId) => boolean;
+  }) {
+    this.#id = options.id;
+    this.#path = options.path;
+    this.#clock = options.clock;
+    this.#log = options.log;
+    this.#twinWaitMs = options.twinWaitMs;
+    this.#streams = options.streams;
+    this.#standsBy = options.standsBy;
+  }
+
+  get connected(): boolean {
+    return this.#socket !== undefined;
+  }
+
+  start(): void {
+    if (this.#path !== undefined) this.#connect(this.#path);
+  }
+
+  standsBy(stream: StreamId): boolean {
+    return this.#standsBy(stream);
+  }
+
+  put(stream: Stream): Promise<void> {
+    if (this.#socket === undefined) return Promise.resolve();
+    const ack = ++this.#lastAck;
+    if (!this.#sayStream(stream, ack)) this.#unsaid.set(stream.id, stream);
+    return new Promise((resolve) => {
+      const timer = this.#clock.after(this.#twinWaitMs, () => {
+        this.#waiting.delete(ack);
+        this.#log.warn({ stream: stream.id, waitedMs: this.#twinWaitMs }, 'media.twin-slow');
+        resolve();
+      });
+      this.#waiting.set(ack, () => {
+        timer.cancel();
+        resolve();
+      });
+    });
+  }
+
+  commit(stream: Stream): boolean {
+    if (this.#socket === undefined) return true;
+    if (this.#unsaid.has(stream.id)) return this.#isStuck();
+    if (this.#say({ kind: 'state', stream: stream.id, state: stateOf(stream) })) return true;
+    this.#unsaid.set(stream.id, stream);
+    return this.#isStuck();
+  }
+
+  closed(streams: readonly StreamId[]): void {
+    for (const id of streams) {
+      this.#handed.delete(id);
+      this.#unsaid.delete(id);
+    }
+    if (this.#socket === undefined) return;
+    if (!this.#say({ kind: 'closed', streams })) for (const id of streams) this.#unsaidClosed.add(id);
+  }
+
+  progress(streams: Iterable<Stream>): void {
+    if (this.#socket === undefined) return;
+    let batch: Progress[] = [];
+    const flush = () => {
+      if (batch.length > 0) this.#say({ kind: 'progress', streams: batch });
+      batch = [];
+    };
+    for (const stream of streams) {
+      if (!stream.changedSinceProgress) continue;
+      stream.changedSinceProgress = false;
+      batch.push(progressOf(stream));
+      if (batch.length === PROGRESS_PER_MESSAGE) flush();
+    }
+    flush();
+  }
+
+  /** Says goodbye; the twin takes the streams over if `handOver`. */
+  stop(handOver: boolean): void {
+    this.#stopped = true;
+    this.#retry?.cancel();
+    this.#say({ kind: 'leaving', handOver });
+    this.#socket?.close();
+    this.#lose();
+  }
+
+  #connect(path: string): void {
+    if (this.#stopped) return;
+    let socket: UnixSocket;
+    try {
+      socket = connectUnix(path);
+    } catch (error) {
+      if (error instanceof TwinlineError && error.code !== 'not_listening')
+        this.#log.warn({ path, error: error.message }, 'media.twin-unreachable');
+      this.#retry = this.#clock.after(RECONNECT_MS, () => this.#connect(path));
+      return;
+    }
+    this.#socket = socket;
+    socket.onMessage(({ bytes }) => {
+      const message = decode<StandBySays>(bytes);
+      if (message?.kind === 'ack') this.#acknowledged(message.ack);
+    });
+    socket.onWritable(() => this.#sayUnsaid());
+    socket.onClose(() => {
+      this.#log.warn({ path }, 'media.twin-lost');
+      this.#lose();
+      this.#connect(path);
+    });
+    const { pid } = process;
+    this.#say({ kind: 'hello', version: 1, id: this.#id, pid, startTime: processStartTime(pid) });
+    for (const stream of this.#streams()) this.#unsaid.set(stream.id, stream);
+    this.#sayUnsaid();
+    this.#log.info({ path, pid: socket.peer.pid }, 'media.twin-connected');
+  }
+
+  #lose(): void {
+    this.#socket = undefined;
+    this.#handed.clear();
+    this.#unsaid.clear();
+    this.#unsaidClosed.clear();
+    this.#fullSinceMs = -1;
+    for (const resolve of this.#waiting.values()) resolve();
+    this.#waiting.clear();
+  }
+
+  #acknowledged(ack: number): void {
+    this.#waiting.get(ack)?.();
+    this.#waiting.delete(ack);
+  }
+
+  #sayUnsaid(): void {
+    for (const [id, stream] of this.#unsaid) {
+      if (!this.#sayStream(stream, 0)) return;
+      this.#unsaid.delete(id);
+    }
+    if (this.#unsaidClosed.size > 0 && this.#say({ kind: 'closed', streams: [...this.#unsaidClosed] }))
+      this.#unsaidClosed.clear();
+    this.#fullSinceMs = -1;
+  }
+
+  #sayStream(stream: Stream, ack: number): boolean {
+    const { sockets } = stream;
+    const isNew = !this.#handed.has(stream.id);
+    const fds = isNew && sockets !== undefined ? [sockets.rtp.fd, sockets.rtcp.fd] : [];
+    // Without descriptors (node:dgram) there is nothing that the twin could go on with.
+    if (fds.some((fd) => fd < 0)) return true;
+    if (!this.#say({ kind: 'put', record: recordOf(stream), ack }, fds)) return false;
+    this.#handed.add(stream.id);
+    return true;
+  }
+
+  /** True: said, or nobody is there to hear it. */
+  #say(message: OwnerSays, fds: readonly number[] = []): boolean {
+    if (this.#socket === undefined) return true;
+    const result = this.#socket.send(encode(message), fds);
+    if (result !== 'full') return true;
+    if (this.#fullSinceMs < 0) this.#fullSinceMs = this.#clock.nowMs();
+    return false;
+  }
+
+  #isStuck(): boolean {
+    return this.#fullSinceMs >= 0 && this.#clock.nowMs() - this.#fullSinceMs > STUCK_AFTER_MS;
+  }
+}

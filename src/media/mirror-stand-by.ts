@@ -1,0 +1,202 @@
+import type { Clock, Logger, MediaId, StreamId } from '../base/index.ts';
+import {
+  closeDescriptors,
+  endProcess,
+  isSameProcess,
+  listenUnix,
+  processStartTime,
+  type UdpLoop,
+  type UdpSocket,
+  type UnixListener,
+  type UnixMessage,
+  type UnixSocket,
+} from '../native/index.ts';
+import { applySpec, releaseKeys } from './apply-spec.ts';
+import { decode, encode, type OwnerSays } from './mirror-messages.ts';
+import { applyProgress, applyState, type StreamRecord } from './record.ts';
+import { Stream } from './stream.ts';
+
+/** An owner's process and what it told us. */
+interface Owner {
+  id: MediaId | undefined;
+  readonly pid: number;
+  readonly startTime: number;
+  readonly streams: Map<StreamId, Stream>;
+  leaving: 'no' | 'handing-over' | 'closing';
+}
+
+/** The kernel needs a moment to end a process; its sockets are closed before that (13 ms were seen for 500 MB of memory). */
+const END_WAIT_MS = 100;
+const END_RETRY_MS = 50;
+
+/**
+ * Stands by for the twin's media process: holds its sockets (unread), its streams' states and their keys, derived. When its
+ * connection ends, makes sure that the process is gone and hands its streams on. Nobody is asked: two processes that read
+ * one socket would each get half of the packets, and two that send would use indices twice.
+ */
+export class MirrorStandBy {
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #loop: UdpLoop;
+  readonly #takeOver: (from: MediaId, streams: Stream[]) => void;
+  readonly #owners = new Map<UnixSocket, Owner>();
+  readonly #dying = new Set<Owner>();
+  #listener: UnixListener | undefined;
+
+  constructor(options: {
+    clock: Clock;
+    log: Logger;
+    loop: UdpLoop;
+    takeOver: (from: MediaId, streams: Stream[]) => void;
+  }) {
+    this.#clock = options.clock;
+    this.#log = options.log;
+    this.#loop = options.loop;
+    this.#takeOver = options.takeOver;
+  }
+
+  /** Throws `TwinlineError` `path_in_use`, `path_too_long`, `socket_failed`. */
+  listen(path: string): void {
+    this.#listener = listenUnix(path, (socket) => this.#accept(socket));
+  }
+
+  get streams(): number {
+    let count = 0;
+    for (const owner of this.#owners.values()) count += owner.streams.size;
+    for (const owner of this.#dying) count += owner.streams.size;
+    return count;
+  }
+
+  standsBy(stream: StreamId): boolean {
+    for (const owner of this.#owners.values()) if (owner.streams.has(stream)) return true;
+    for (const owner of this.#dying) if (owner.streams.has(stream)) return true;
+    return false;
+  }
+
+  stop(): void {
+    this.#listener?.close();
+    for (const [socket, owner] of this.#owners) {
+      socket.close();
+      this.#drop(owner, [...owner.streams.keys()]);
+    }
+    this.#owners.clear();
+  }
+
+  #accept(socket: UnixSocket): void {
+    const { pid, uid } = socket.peer;
+    if (uid !== process.getuid?.()) {
+      this.#log.warn({ pid, uid }, 'media.mirror-stranger');
+      socket.close();
+      return;
+    }
+    const owner: Owner = {
+      id: undefined,
+      pid,
+      startTime: processStartTime(pid),
+      streams: new Map(),
+      leaving: 'no',
+    };
+    this.#owners.set(socket, owner);
+    socket.onMessage((message) => this.#hear(socket, owner, message));
+    socket.onClose(() => {
+      this.#owners.delete(socket);
+      this.#ended(owner);
+    });
+  }
+
+  #hear(socket: UnixSocket, owner: Owner, { bytes, fds }: UnixMessage): void {
+    const message = decode<OwnerSays>(bytes);
+    if (message?.kind !== 'put') closeDescriptors(fds);
+    if (message === undefined) {
+      this.#log.error({ pid: owner.pid }, 'media.mirror-unreadable');
+      return;
+    }
+    switch (message.kind) {
+      case 'hello':
+        owner.id = message.id;
+        this.#log.info({ media: message.id, pid: owner.pid }, 'media.standing-by');
+        break;
+      case 'put':
+        if (this.#keep(owner, message.record, fds) && message.ack > 0)
+          socket.send(encode({ kind: 'ack', ack: message.ack }));
+        break;
+      case 'state': {
+        const stream = owner.streams.get(message.stream);
+        if (stream !== undefined) applyState(stream, message.state);
+        break;
+      }
+      case 'progress':
+        for (const progress of message.streams) {
+          const stream = owner.streams.get(progress[0] as StreamId);
+          if (stream !== undefined) applyProgress(stream, progress);
+        }
+        break;
+      case 'closed':
+        this.#drop(owner, message.streams);
+        break;
+      case 'leaving':
+        owner.leaving = message.handOver ? 'handing-over' : 'closing';
+        break;
+    }
+  }
+
+  #keep(owner: Owner, record: StreamRecord, fds: readonly number[]): boolean {
+    try {
+      const nowMs = this.#clock.nowMs();
+      let stream = owner.streams.get(record.spec.id);
+      if (fds.length === 2) {
+        if (stream !== undefined) this.#drop(owner, [stream.id]);
+        const [rtp, rtcp] = fds.map((fd) => this.#loop.adopt(fd)) as [UdpSocket, UdpSocket];
+        stream = new Stream(record.spec, record.local, { rtp, rtcp }, record.ssrc, nowMs);
+        owner.streams.set(stream.id, stream);
+        applySpec(stream, record.spec, nowMs, true);
+      } else {
+        closeDescriptors(fds);
+        if (stream === undefined) return false;
+        applySpec(stream, record.spec, nowMs, false);
+      }
+      stream.owner = record.owner;
+      applyState(stream, record.state);
+      return true;
+    } catch (error) {
+      this.#log.error({ stream: record.spec?.id, error: String(error) }, 'media.mirror-failed');
+      return false;
+    }
+  }
+
+  #drop(owner: Owner, ids: readonly StreamId[]): void {
+    for (const id of ids) {
+      const stream = owner.streams.get(id);
+      if (stream === undefined) continue;
+      owner.streams.delete(id);
+      stream.sockets?.rtp.close();
+      stream.sockets?.rtcp.close();
+      releaseKeys(stream);
+    }
+  }
+
+  #ended(owner: Owner): void {
+    if (owner.leaving === 'closing') {
+      this.#drop(owner, [...owner.streams.keys()]);
+      return;
+    }
+    if (owner.leaving === 'no' && !this.#isGone(owner)) {
+      this.#log.error({ media: owner.id, pid: owner.pid }, 'media.twin-does-not-die');
+      this.#dying.add(owner);
+      this.#clock.after(END_RETRY_MS, () => {
+        this.#dying.delete(owner);
+        this.#ended(owner);
+      });
+      return;
+    }
+    if (owner.id !== undefined) this.#takeOver(owner.id, [...owner.streams.values()]);
+  }
+
+  #isGone(owner: Owner): boolean {
+    // Only in tests do both ends live in one process.
+    if (owner.pid === process.pid) return true;
+    // No start time: it was gone before we could look, and nothing of its is ours to kill.
+    if (owner.startTime === 0) return true;
+    return endProcess(owner.pid, owner.startTime, END_WAIT_MS) || !isSameProcess(owner.pid, owner.startTime);
+  }
+}

@@ -1,0 +1,306 @@
+import type { UdpAddress } from '../native/index.ts';
+import {
+  countPacket,
+  isRtcp,
+  newReception,
+  packetsLost,
+  receiveTelephoneEvent,
+  rtpHeaderLength,
+  rtpPayloadEnd,
+  rtpPayloadType,
+  rtpSequence,
+  rtpSsrc,
+  rtpTimestamp,
+  SRTP_AUTH,
+  SRTP_REPLAY,
+  setRtpMarker,
+  setRtpPayloadType,
+  setRtpSequence,
+  setRtpSsrc,
+  setRtpTimestamp,
+  worstJitterMs,
+} from '../rtp/index.ts';
+import { anchor, noteSent, plainIndex, RENUMBERED, takesSsrc } from './numbering.ts';
+import type { MediaEvent } from './protocol.ts';
+import { relayRtcp } from './relay-rtcp.ts';
+import type { Stream } from './stream.ts';
+
+/** What the packet path asks of its surroundings: sockets and the twin in production, arrays in tests. */
+export interface RelayPort {
+  /**
+   * Sends the packet that is being handled, from the stream's RTP or RTCP socket. `last`: nothing else needs the buffer any more,
+   * it may be sent as it lies; otherwise a copy.
+   */
+  send(
+    stream: Stream,
+    fromRtcp: boolean,
+    packet: Buffer,
+    length: number,
+    to: UdpAddress,
+    last: boolean,
+  ): void;
+  /**
+   * The twin must know the stream as it is now before the next packet leaves. False: it could not be told; the packet must
+   * not leave.
+   */
+  commit(stream: Stream): boolean;
+  /** The twin should know soon, but nothing waits for it. */
+  note(stream: Stream): void;
+  event(event: MediaEvent): void;
+}
+
+/** After so many packets the twin is told where a stream is, if the second is not over: see `RESERVED_INDICES`. */
+const PROGRESS_PACKETS = 250;
+/** Marks the scratch buffer's room behind a packet that is copied: what encryption adds. */
+const ROOM = 128;
+
+export class Relay {
+  readonly #port: RelayPort;
+  /** For all but the last receiver of a packet. */
+  readonly #copy = Buffer.alloc(2048 + ROOM);
+
+  constructor(port: RelayPort) {
+    this.#port = port;
+  }
+
+  /** A packet came on the stream's RTP or RTCP socket. `packet` is changed; room for encryption lies behind `length`. */
+  receive(
+    stream: Stream,
+    onRtcp: boolean,
+    packet: Buffer,
+    length: number,
+    from: UdpAddress,
+    nowMs: number,
+  ): void {
+    if (length < 2) stream.counts.refusedMalformed++;
+    else if (isRtcp(packet, length)) relayRtcp(this.#port, stream, packet, length, from, nowMs);
+    else if (onRtcp) stream.counts.refusedMalformed++;
+    else this.#receiveRtp(stream, packet, length, from, nowMs);
+  }
+
+  #receiveRtp(stream: Stream, packet: Buffer, received: number, from: UdpAddress, nowMs: number): void {
+    const { counts, arrival } = stream;
+    const headerLength = rtpHeaderLength(packet, received);
+    if (headerLength < 0) {
+      counts.refusedMalformed++;
+      return;
+    }
+    const ssrc = rtpSsrc(packet);
+    let length = received;
+    let index: number;
+    let renumbered = false;
+    if (stream.secured) {
+      length = stream.receiver === undefined ? SRTP_AUTH : stream.receiver.unprotectRtp(packet, received);
+      if (length < 0) {
+        if (length === SRTP_AUTH) counts.refusedAuth++;
+        else if (length === SRTP_REPLAY) counts.refusedReplay++;
+        else counts.refusedMalformed++;
+        return;
+      }
+      index = stream.receiver!.lastIndex;
+      if (!takesSsrc(arrival, ssrc, nowMs)) {
+        counts.refusedStranger++;
+        return;
+      }
+      if (index > arrival.highest) {
+        if (arrival.highest >= 0 && index >>> 16 !== arrival.highest >>> 16) this.#port.note(stream);
+        arrival.highest = index;
+        if (stream.rtp.follow(from, nowMs)) this.#port.note(stream);
+      }
+    } else {
+      const clockRateHz = stream.clockRates[rtpPayloadType(packet)]!;
+      const wasConfirmed = stream.rtp.confirmed;
+      // Learning from a packet of no negotiated codec would let any datagram claim the stream.
+      if (
+        (clockRateHz === 0 && !wasConfirmed) ||
+        !stream.rtp.accepts(from, ssrc === arrival.ssrc, nowMs) ||
+        !takesSsrc(arrival, ssrc, nowMs)
+      ) {
+        counts.refusedStranger++;
+        return;
+      }
+      if (!wasConfirmed) this.#port.note(stream);
+      const highest = arrival.highest;
+      index = plainIndex(arrival, rtpSequence(packet));
+      renumbered = index === RENUMBERED;
+      if (renumbered) index = arrival.highest;
+      else if (index < 0) {
+        counts.refusedMalformed++;
+        return;
+      } else if (highest >= 0 && arrival.highest >>> 16 !== highest >>> 16) this.#port.note(stream);
+    }
+    this.#pass(stream, packet, headerLength, length, ssrc, index, renumbered, nowMs);
+  }
+
+  /** A genuine packet, opened: counted, looked at, passed on. */
+  #pass(
+    stream: Stream,
+    packet: Buffer,
+    headerLength: number,
+    length: number,
+    ssrc: number,
+    index: number,
+    renumbered: boolean,
+    nowMs: number,
+  ): void {
+    const { counts } = stream;
+    counts.packetsReceived++;
+    counts.octetsReceived += length - headerLength;
+    stream.lastHeardMs = nowMs;
+    stream.changedSinceProgress = true;
+    const payloadType = rtpPayloadType(packet);
+    const clockRateHz = stream.clockRates[payloadType]!;
+    if (clockRateHz === 0) {
+      counts.refusedUnmapped++;
+      return;
+    }
+    const timestamp = rtpTimestamp(packet);
+    if (stream.isTelephoneEvent[payloadType] === 1)
+      this.#telephoneEvent(stream, packet, headerLength, length, timestamp, clockRateHz, nowMs);
+    else countReception(stream, ssrc, clockRateHz, rtpSequence(packet), timestamp, nowMs);
+    if (!stream.receives) return;
+
+    const sinks = stream.sinks;
+    const last = sinks.length - 1;
+    let unmapped = false;
+    for (let i = 0; i <= last; i++) {
+      const sink = sinks[i]!;
+      const outType = sink.payloadTypes[payloadType]!;
+      if (outType < 0) {
+        unmapped = true;
+        continue;
+      }
+      if (renumbered) sink.feed.anchored = false;
+      let out = packet;
+      if (i < last) {
+        out = this.#copy;
+        packet.copy(out, 0, 0, length);
+      }
+      this.#forward(
+        stream,
+        sink,
+        out,
+        length,
+        outType,
+        ssrc,
+        index,
+        timestamp,
+        clockRateHz,
+        nowMs,
+        i === last,
+      );
+    }
+    if (unmapped) counts.refusedUnmapped++;
+  }
+
+  #forward(
+    stream: Stream,
+    sink: Stream,
+    packet: Buffer,
+    plainLength: number,
+    outType: number,
+    sourceSsrc: number,
+    index: number,
+    timestamp: number,
+    clockRateHz: number,
+    nowMs: number,
+    last: boolean,
+  ): void {
+    if (!sink.sends || (sink.secured && sink.sender === undefined) || !sink.rtp.maySend(nowMs)) return;
+    const { feed } = sink;
+    if (!feed.anchored || feed.sourceSsrc !== sourceSsrc || feed.source !== stream.id) {
+      const speaksAgain = feed.everSent;
+      anchor(feed, stream.id, sourceSsrc, index, timestamp, clockRateHz, nowMs);
+      if (!this.#port.commit(sink)) {
+        feed.anchored = false;
+        return;
+      }
+      // RFC 3551 §4.1: the receiver may adjust its play-out here.
+      if (speaksAgain) setRtpMarker(packet, true);
+    }
+    const outIndex = index + feed.indexOffset;
+    if (outIndex < 0) return;
+    const outTimestamp = (timestamp + feed.timestampOffset) >>> 0;
+    setRtpPayloadType(packet, outType);
+    setRtpSequence(packet, outIndex & 0xffff);
+    setRtpTimestamp(packet, outTimestamp);
+    setRtpSsrc(packet, sink.ssrc);
+    let length = plainLength;
+    if (sink.sender !== undefined) {
+      if (sink.floorPending) raiseFloor(sink, outIndex);
+      length = sink.sender.protectRtpAt(packet, plainLength, outIndex);
+      if (length < 0) {
+        if (length === SRTP_REPLAY) stream.counts.refusedReplay++;
+        else stream.counts.refusedMalformed++;
+        return;
+      }
+    }
+    const sentBefore = feed.sentIndex;
+    if (
+      noteSent(feed, outIndex, outTimestamp, nowMs) ||
+      Math.floor(outIndex / PROGRESS_PACKETS) > Math.floor(sentBefore / PROGRESS_PACKETS)
+    )
+      this.#port.note(sink);
+    sink.changedSinceProgress = true;
+    sink.counts.packetsSent++;
+    sink.counts.octetsSent += plainLength - 12;
+    this.#port.send(sink, false, packet, length, sink.rtp.address, last);
+  }
+
+  #telephoneEvent(
+    stream: Stream,
+    packet: Buffer,
+    headerLength: number,
+    length: number,
+    timestamp: number,
+    clockRateHz: number,
+    nowMs: number,
+  ): void {
+    const end = rtpPayloadEnd(packet, headerLength, length);
+    if (end < 0) return;
+    const event = receiveTelephoneEvent(
+      stream.events,
+      packet,
+      headerLength,
+      end,
+      timestamp,
+      clockRateHz,
+      nowMs,
+    );
+    if (event !== undefined) this.#port.event({ type: 'dtmf', stream: stream.id, ...event });
+  }
+}
+
+/**
+ * After a take-over: which indices above the last one reported the dead process used is unknown, but the packets it never read lie
+ * above them all. Nothing below the first of those may leave, or an index could be used for two packets.
+ */
+function raiseFloor(sink: Stream, outIndex: number): void {
+  sink.floorPending = false;
+  const highest = Math.max(outIndex - 1, sink.sender!.highestIndex(sink.ssrc));
+  sink.sender!.importState({
+    v: 1,
+    rtcpIndex: sink.sender!.rtcpIndex,
+    streams: [{ ssrc: sink.ssrc, window: { highest, words: [-1, -1, -1, -1] } }],
+  });
+}
+
+function countReception(
+  stream: Stream,
+  ssrc: number,
+  clockRateHz: number,
+  sequence: number,
+  timestamp: number,
+  nowMs: number,
+): void {
+  const { reception } = stream;
+  if (reception !== undefined && reception.ssrc === ssrc && reception.clockRateHz === clockRateHz) {
+    countPacket(reception, sequence, timestamp, nowMs);
+    return;
+  }
+  if (reception !== undefined) {
+    stream.lostBefore += packetsLost(reception);
+    stream.worstJitterBeforeMs = Math.max(stream.worstJitterBeforeMs, worstJitterMs(reception));
+  }
+  stream.reception = newReception(ssrc, clockRateHz, sequence, timestamp, nowMs);
+}

@@ -1,0 +1,86 @@
+import type { Clock, Logger } from '../base/index.ts';
+import type { PacketBatch, UdpAddress } from '../native/index.ts';
+import type { MediaEvent } from './protocol.ts';
+import { Relay, type RelayPort } from './relay.ts';
+import type { Stream } from './stream.ts';
+
+/** Between sockets and the packet path: hands batches in, lets packets out of the slots they lie in. */
+export class SocketPort implements RelayPort {
+  readonly relay: Relay;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #commit: (stream: Stream) => boolean;
+  readonly #event: (event: MediaEvent) => void;
+  /** While a batch is handled: it and the packet's place in it. */
+  #batch: PacketBatch | undefined;
+  #index = 0;
+  packetsRelayed = 0;
+  #failures = 0;
+
+  constructor(options: {
+    clock: Clock;
+    log: Logger;
+    commit: (stream: Stream) => boolean;
+    event: (event: MediaEvent) => void;
+  }) {
+    this.#clock = options.clock;
+    this.#log = options.log;
+    this.#commit = options.commit;
+    this.#event = options.event;
+    this.relay = new Relay(this);
+  }
+
+  /** The stream's sockets receive from now on. */
+  start(stream: Stream): void {
+    stream.sockets?.rtp.resume((batch) => this.#receive(stream, false, batch));
+    stream.sockets?.rtcp.resume((batch) => this.#receive(stream, true, batch));
+  }
+
+  send(
+    stream: Stream,
+    fromRtcp: boolean,
+    packet: Buffer,
+    length: number,
+    to: UdpAddress,
+    last: boolean,
+  ): void {
+    const sockets = stream.sockets;
+    if (sockets === undefined) return;
+    const socket = fromRtcp ? sockets.rtcp : sockets.rtp;
+    this.packetsRelayed++;
+    if (last && this.#batch !== undefined) this.#batch.send(this.#index, length, socket, to);
+    else socket.send(packet, length, to);
+  }
+
+  commit(stream: Stream): boolean {
+    return this.#commit(stream);
+  }
+
+  note(stream: Stream): void {
+    this.#commit(stream);
+  }
+
+  event(event: MediaEvent): void {
+    this.#event(event);
+  }
+
+  #receive(stream: Stream, onRtcp: boolean, batch: PacketBatch): void {
+    const nowMs = this.#clock.nowMs();
+    this.#batch = batch;
+    try {
+      for (let i = 0; i < batch.count; i++) {
+        this.#index = i;
+        this.relay.receive(stream, onRtcp, batch.buffers[i]!, batch.lengths[i]!, batch.sources[i]!, nowMs);
+      }
+    } catch (error) {
+      // A mistake of ours must cost a packet, not the calls of this process.
+      if (this.#failures++ % 1000 === 0)
+        this.#log.error(
+          { stream: stream.id, error: String(error), count: this.#failures },
+          'media.packet-failed',
+        );
+    } finally {
+      this.#batch = undefined;
+    }
+  }
+}

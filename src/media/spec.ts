@@ -1,0 +1,88 @@
+import { TwinlineError } from '../base/index.ts';
+import { parseAddress, type UdpAddress } from '../native/index.ts';
+import { isUsableKey } from '../rtp/index.ts';
+import type { StreamSpec } from './protocol.ts';
+
+const DIRECTIONS = new Set(['sendrecv', 'sendonly', 'recvonly', 'inactive']);
+const MOST_CODECS = 64;
+
+/**
+ * Checks what came over the control channel. Throws `TwinlineError` `bad_spec` that names the field: switches are ours, but of another
+ * version perhaps, and a media process must not fall over any of them.
+ */
+export function checkSpec(value: unknown): StreamSpec {
+  if (!isObject(value)) throw bad('stream', 'is no object');
+  for (const name of ['id', 'call', 'bundle'] as const)
+    if (typeof value[name] !== 'string' || value[name] === '' || value[name].length > 64)
+      throw bad(name, 'must be a text of 1 to 64 characters');
+  if (!Number.isSafeInteger(value.epoch) || (value.epoch as number) < 0)
+    throw bad('epoch', 'must be a whole number from 0');
+  if (value.family !== 4 && value.family !== 6) throw bad('family', 'must be 4 or 6');
+  if (typeof value.rtcpMux !== 'boolean') throw bad('rtcpMux', 'must be true or false');
+  if (!DIRECTIONS.has(value.direction as string)) throw bad('direction', 'is none of RFC 4566');
+  if (value.source !== undefined && typeof value.source !== 'string')
+    throw bad('source', 'must be a stream id');
+  if (value.source === value.id) throw bad('source', 'must be another stream');
+  checkRemote(value.remote, value.family);
+  checkKey('sendKey', value.sendKey);
+  checkKey('receiveKey', value.receiveKey);
+  checkCodecs(value.codecs);
+  return value as unknown as StreamSpec;
+}
+
+/** The signalled addresses of RTP and RTCP; undefined for an unspecified one (RFC 3264 §5.1 hold of old), which gets nothing. */
+export function remoteAddresses(spec: StreamSpec): { rtp?: UdpAddress; rtcp?: UdpAddress } {
+  if (spec.remote === undefined) return {};
+  const rtp = parseAddress(spec.remote.address, spec.remote.port);
+  const rtcp = parseAddress(spec.remote.address, spec.remote.rtcpPort);
+  return { ...(rtp?.unsendable === false ? { rtp } : {}), ...(rtcp?.unsendable === false ? { rtcp } : {}) };
+}
+
+function checkRemote(remote: unknown, family: 4 | 6): void {
+  if (remote === undefined) return;
+  if (!isObject(remote)) throw bad('remote', 'is no object');
+  for (const name of ['port', 'rtcpPort'] as const) {
+    const port = remote[name];
+    if (!Number.isInteger(port) || (port as number) < 0 || (port as number) > 65_535)
+      throw bad(`remote.${name}`, 'must be a port');
+  }
+  if (typeof remote.address !== 'string') throw bad('remote.address', 'must be an IP address');
+  const address = parseAddress(remote.address, 9);
+  if (address === undefined) throw bad('remote.address', 'must be an IP address');
+  if (address.family !== family) throw bad('remote.address', `must be an IPv${family} address`);
+  const everybodys = address.unsendable && address.words.some((word) => word !== 0);
+  if (everybodys) throw bad('remote.address', 'must not be a multicast or broadcast address');
+}
+
+function checkKey(name: string, key: unknown): void {
+  if (key === undefined) return;
+  if (!isObject(key) || typeof key.suite !== 'string' || typeof key.keySalt !== 'string')
+    throw bad(name, 'must have suite and keySalt');
+  if (!isUsableKey(key as unknown as Parameters<typeof isUsableKey>[0]))
+    throw bad(name, `is no key of a suite that we have (${key.suite})`);
+}
+
+function checkCodecs(codecs: unknown): void {
+  if (!Array.isArray(codecs) || codecs.length > MOST_CODECS) throw bad('codecs', 'must be a list');
+  for (const [i, codec] of codecs.entries()) {
+    if (!isObject(codec)) throw bad(`codecs[${i}]`, 'is no object');
+    if (!inRange(codec.payloadType, 0, 127)) throw bad(`codecs[${i}].payloadType`, 'must be 0 to 127');
+    if (!isShort(codec.name)) throw bad(`codecs[${i}].name`, 'must be a text');
+    if (codec.fmtp !== undefined && !isShort(codec.fmtp))
+      throw bad(`codecs[${i}].fmtp`, 'must be a text of at most 256 characters');
+    if (!inRange(codec.clockRateHz, 1, 1_000_000))
+      throw bad(`codecs[${i}].clockRateHz`, 'must be a rate in Hz');
+    if (!inRange(codec.channels, 1, 255)) throw bad(`codecs[${i}].channels`, 'must be 1 to 255');
+  }
+}
+
+const isShort = (value: unknown): boolean => typeof value === 'string' && value.length <= 256;
+
+const inRange = (value: unknown, from: number, to: number): boolean =>
+  Number.isInteger(value) && (value as number) >= from && (value as number) <= to;
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+const bad = (field: string, what: string): TwinlineError =>
+  new TwinlineError('bad_spec', `a stream's ${field} ${what}`);

@@ -1,0 +1,126 @@
+import type { StreamId } from '../base/index.ts';
+import type { UdpSocket } from '../native/index.ts';
+import {
+  newTelephoneEvents,
+  type Reception,
+  type SrtpReceiver,
+  type SrtpSender,
+  type TelephoneEventState,
+} from '../rtp/index.ts';
+import { Remote } from './address-rule.ts';
+import { type Arrival, type Feed, newArrival, newFeed } from './numbering.ts';
+import type { StreamSpec } from './protocol.ts';
+
+export interface Local {
+  readonly address: string;
+  /** Even; RTCP is received on the next, odd port. */
+  readonly port: number;
+}
+
+export interface Sockets {
+  readonly rtp: UdpSocket;
+  readonly rtcp: UdpSocket;
+}
+
+/** Counted from the stream's first packet on, whoever served it then. */
+export interface Counts {
+  packetsReceived: number;
+  packetsSent: number;
+  octetsReceived: number;
+  octetsSent: number;
+  refusedAuth: number;
+  refusedReplay: number;
+  refusedStranger: number;
+  refusedMalformed: number;
+  refusedUnmapped: number;
+  takenOver: number;
+}
+
+/**
+ * One peer's RTP session with us, in the shape that the packet path reads: numbers, and objects that are made once. What of it the
+ * twin needs stands in `record.ts`.
+ */
+export class Stream {
+  spec: StreamSpec;
+  readonly local: Local;
+  /** Absent in tests of the packet path. */
+  readonly sockets: Sockets | undefined;
+  /** The switch that said the last `put`. */
+  owner = '';
+  /** What we send bears this SSRC for the stream's whole life, whoever the source is: see docs/decisions on numbering. */
+  readonly ssrc: number;
+
+  readonly rtp = new Remote();
+  readonly rtcp = new Remote();
+  sender: SrtpSender | undefined;
+  receiver: SrtpReceiver | undefined;
+
+  readonly arrival: Arrival = newArrival();
+  readonly feed: Feed = newFeed();
+  /** The stream whose audio this one sends, if it is here, and those that send this one's. */
+  source: Stream | undefined;
+  sinks: Stream[] = [];
+
+  /** By payload type of what this peer sends: its clock, 0 for one that was not negotiated; 1 for telephone-event. */
+  readonly clockRates = new Int32Array(128);
+  readonly isTelephoneEvent = new Uint8Array(128);
+  /** By payload type of what the source sends: ours for the same codec, -1 for none. */
+  readonly payloadTypes = new Int16Array(128).fill(-1);
+
+  /** RTCP may leave with an index below this one: the twin knows that. */
+  rtcpReserved = 0;
+  /** After a take-over, until the first packet left: what came before it may have been sent by the dead process. */
+  floorPending = false;
+  /** Since the twin was told last. */
+  changedSinceProgress = false;
+
+  reception: Reception | undefined;
+  lostBefore = 0;
+  worstJitterBeforeMs = 0;
+  readonly events: TelephoneEventState = newTelephoneEvents();
+  readonly counts: Counts = newCounts();
+  /** When the last genuine packet (RTP or RTCP) came; when the stream was opened, until then. */
+  lastHeardMs: number;
+  nextSilentEventMs: number;
+
+  constructor(spec: StreamSpec, local: Local, sockets: Sockets | undefined, ssrc: number, nowMs: number) {
+    this.spec = spec;
+    this.local = local;
+    this.sockets = sockets;
+    this.ssrc = ssrc;
+    this.lastHeardMs = nowMs;
+    this.nextSilentEventMs = Number.POSITIVE_INFINITY;
+  }
+
+  get id(): StreamId {
+    return this.spec.id;
+  }
+
+  /** Keys were agreed on in one direction at least: nothing plain is taken or sent any more. */
+  get secured(): boolean {
+    return this.spec.sendKey !== undefined || this.spec.receiveKey !== undefined;
+  }
+
+  /** The peer may be sent to (`direction` is seen from us). */
+  get sends(): boolean {
+    return this.spec.direction === 'sendrecv' || this.spec.direction === 'sendonly';
+  }
+
+  /** What the peer sends is passed on. */
+  get receives(): boolean {
+    return this.spec.direction === 'sendrecv' || this.spec.direction === 'recvonly';
+  }
+}
+
+export const newCounts = (): Counts => ({
+  packetsReceived: 0,
+  packetsSent: 0,
+  octetsReceived: 0,
+  octetsSent: 0,
+  refusedAuth: 0,
+  refusedReplay: 0,
+  refusedStranger: 0,
+  refusedMalformed: 0,
+  refusedUnmapped: 0,
+  takenOver: 0,
+});

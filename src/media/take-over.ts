@@ -1,0 +1,85 @@
+import type { Clock } from '../base/index.ts';
+import type { PacketBatch, UdpAddress, UdpSocket } from '../native/index.ts';
+import { isRtcp, rtpHeaderLength, rtpPayloadType, rtpTimestamp, timestampDistance } from '../rtp/index.ts';
+import { reserveUnknown } from './numbering.ts';
+import type { Relay } from './relay.ts';
+import type { Stream } from './stream.ts';
+
+/** Media older than this behind the newest packet in the queue would only become delay in the peer's jitter buffer. */
+const NEWEST_MS = 60;
+/** What a socket's queue holds at most of small packets, generously. */
+const QUEUE_LIMIT = 2048;
+
+/** Makes a stand-by's stream ready to go on: all indices that the dead process may have used are behind it. */
+export function prepare(stream: Stream): void {
+  const { arrival, feed, sender, receiver } = stream;
+  stream.counts.takenOver++;
+  if (receiver !== undefined && arrival.ssrc >= 0 && arrival.highest >= 0)
+    receiver.expectIndex(arrival.ssrc, arrival.highest);
+  if (sender !== undefined && feed.everSent && !feed.freshKey) {
+    sender.importState({
+      v: 1,
+      rtcpIndex: stream.rtcpReserved,
+      streams: [{ ssrc: stream.ssrc, window: { highest: feed.sentIndex, words: [-1, -1, -1, -1] } }],
+    });
+    stream.floorPending = true;
+  }
+  if (sender !== undefined) sender.rtcpIndex = Math.max(sender.rtcpIndex, stream.rtcpReserved);
+  reserveUnknown(feed);
+}
+
+/** Reads what waited in the stream's sockets while nobody did, and passes on what is still worth it: new media, events, RTCP. */
+export function readBacklog(stream: Stream, relay: Relay, clock: Clock): { passed: number; tooOld: number } {
+  const { sockets } = stream;
+  if (sockets === undefined) return { passed: 0, tooOld: 0 };
+  const waiting = [...collect(sockets.rtp, false), ...collect(sockets.rtcp, true)];
+  const fresh = worthPassing(stream, waiting);
+  for (const { packet, length, from, onRtcp } of fresh)
+    relay.receive(stream, onRtcp, packet, length, from, clock.nowMs());
+  return { passed: fresh.length, tooOld: waiting.length - fresh.length };
+}
+
+interface Waiting {
+  readonly packet: Buffer;
+  readonly length: number;
+  readonly from: UdpAddress;
+  readonly onRtcp: boolean;
+}
+
+function collect(socket: UdpSocket, onRtcp: boolean): Waiting[] {
+  const waiting: Waiting[] = [];
+  const copy = (batch: PacketBatch) => {
+    for (let i = 0; i < batch.count; i++)
+      waiting.push({
+        packet: Buffer.from(batch.buffers[i]!),
+        length: batch.lengths[i]!,
+        from: batch.sources[i]!.clone(),
+        onRtcp,
+      });
+  };
+  socket.drain(copy, QUEUE_LIMIT);
+  return waiting;
+}
+
+function worthPassing(stream: Stream, waiting: readonly Waiting[]): Waiting[] {
+  let newest: number | undefined;
+  for (const { packet, length } of waiting) {
+    if (!isTimed(stream, packet, length)) continue;
+    const timestamp = rtpTimestamp(packet);
+    if (newest === undefined || timestampDistance(newest, timestamp) > 0) newest = timestamp;
+  }
+  if (newest === undefined) return [...waiting];
+  const latest = newest;
+  return waiting.filter(({ packet, length }) => {
+    if (!isTimed(stream, packet, length)) return true;
+    const clockRateHz = stream.clockRates[rtpPayloadType(packet)]!;
+    return timestampDistance(rtpTimestamp(packet), latest) <= (NEWEST_MS * clockRateHz) / 1000;
+  });
+}
+
+/** Audio, whose age its timestamp tells. Telephone events are never too old. */
+function isTimed(stream: Stream, packet: Buffer, length: number): boolean {
+  if (isRtcp(packet, length) || rtpHeaderLength(packet, length) < 0) return false;
+  const payloadType = rtpPayloadType(packet);
+  return stream.clockRates[payloadType]! > 0 && stream.isTelephoneEvent[payloadType] === 0;
+}
