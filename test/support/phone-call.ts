@@ -1,13 +1,7 @@
-import { randomBelow } from '../../src/base/index.ts';
-import { audioOf, isHold, parseSdp } from '../../src/sdp/index.ts';
 import {
-  answerSessionTimer,
   confirmDialog,
   createResponse,
-  cseqOf,
   dialogFromRequest,
-  header,
-  headerValues,
   matchDialog,
   receiveInDialog,
   type SessionTimer,
@@ -15,17 +9,14 @@ import {
   type SipMessage,
   type SipRequest,
   type SipResponse,
-  serialize,
-  sessionTimerFromAnswer,
-  sessionTimerRequestHeaders,
   tagOf,
   toOf,
 } from '../../src/sip/index.ts';
-import { AnswerRepeater, SessionRunner } from './phone-call-timers.ts';
 import type { CalleeInvite } from './phone-callee.ts';
-import { type CallerInvite, suitesOf } from './phone-caller.ts';
+import type { CallerInvite } from './phone-caller.ts';
 import type { PhoneCore } from './phone-core.ts';
-import { acknowledge, type DialogLeg, type InDialog, requestIn } from './phone-dialog.ts';
+import { type DialogLeg, type InDialog, requestIn } from './phone-dialog.ts';
+import { Offers, type ReinviteOptions } from './phone-offers.ts';
 import { Seen } from './phone-seen.ts';
 import type { Incoming } from './phone-transactions.ts';
 import { type CallEnd, type CallEvent, type PhoneMedia, tellEvent } from './phone-types.ts';
@@ -44,14 +35,7 @@ export class PhoneCall {
   readonly #core: PhoneCore;
   readonly #onEnd: () => void;
   #leg: DialogLeg | undefined;
-  readonly #repeater: AnswerRepeater;
-  readonly #session: SessionRunner;
-  #peerUpdates = false;
-  /** A re-INVITE or an UPDATE with an offer of ours is unanswered. */
-  #offering = false;
-  /** A re-INVITE of the peer's without SDP: its ACK brings the answer to our offer. */
-  #offeredIn2xx: number | undefined;
-  #heldByPeer = false;
+  readonly #offers: Offers;
   #ending = false;
   #end: CallEnd | undefined;
 
@@ -61,18 +45,7 @@ export class PhoneCall {
     this.callId = callId;
     this.#onEnd = onEnd;
     this.events = new Seen(`${core.options.user}'s call`, tellEvent);
-    this.#repeater = new AnswerRepeater(core.clock, core.options.times, () => {
-      // §13.3.1.4: confirmed, but nobody acknowledges: say BYE.
-      if (this.#leg !== undefined) void requestIn(core, this.#leg, { method: 'BYE' });
-      this.finish({ by: 'us', how: 'no-ack' });
-    });
-    this.#session = new SessionRunner(core.clock, {
-      refresh: () => void this.#refresh(),
-      expired: () => {
-        void this.bye([{ name: 'Reason', value: 'SIP;cause=408;text="session expired"' }]);
-        this.finish({ by: 'us', how: 'session-expired' });
-      },
-    });
+    this.#offers = new Offers(this, core);
   }
 
   get leg(): DialogLeg | undefined {
@@ -84,7 +57,7 @@ export class PhoneCall {
   }
 
   get heldByPeer(): boolean {
-    return this.#heldByPeer;
+    return this.#offers.heldByPeer;
   }
 
   /** The INVITE that began the call, as it was sent last or came. */
@@ -198,69 +171,21 @@ export class PhoneCall {
   }
 
   hold(): Promise<SipResponse> {
-    this.media?.hold(true);
-    return this.reinvite();
+    return this.#hold(true);
   }
 
   resume(): Promise<SipResponse> {
-    this.media?.hold(false);
-    return this.reinvite();
+    return this.#hold(false);
   }
 
-  /**
-   * A re-INVITE with our present SDP, or with none (`late`: the peer offers). 491 is tried again after RFC 3261 §14.1's pause unless
-   * `retry` is false.
-   */
-  async reinvite(
-    options: {
-      readonly late?: boolean;
-      readonly retry?: boolean;
-      readonly headers?: readonly SipHeader[];
-    } = {},
-  ): Promise<SipResponse> {
-    const leg = this.#leg;
-    const media = this.media;
-    if (leg === undefined || media === undefined) throw new Error('a re-INVITE needs an answered call');
-    const body = options.late === true ? undefined : media.offer({ srtp: this.#suites() });
-    this.#offering = true;
-    const response = await requestIn(
-      this.#core,
-      leg,
-      this.#offerRequest('INVITE', leg, body, options.headers ?? []),
-      (success, cseq) => {
-        let answer: string | undefined;
-        if (!leg.acks.has(cseq)) {
-          if (options.late === true) answer = media.answer(success.body);
-          else media.apply(success.body);
-        }
-        acknowledge(this.#core, leg, cseq, answer);
-      },
-    );
-    this.#offering = false;
-    if (response.status !== 491 || options.retry === false) {
-      this.#afterOffer(response);
-      return response;
-    }
-    // §14.1: who owns the Call-ID waits 2.1 to 4 s, the other up to 2 s, in steps of 10 ms.
-    const pauseMs =
-      this.direction === 'out'
-        ? 2100 + 10 * randomBelow(this.#core.random, 191)
-        : 10 * randomBelow(this.#core.random, 201);
-    await new Promise<void>((resolve) => this.#core.clock.after(pauseMs, resolve));
-    return this.#end === undefined ? this.reinvite(options) : response;
+  /** See `Offers.reinvite`. */
+  reinvite(options: ReinviteOptions = {}): Promise<SipResponse> {
+    return this.#offers.reinvite(options);
   }
 
   /** An UPDATE (RFC 3311), with an offer or without SDP. */
-  async update(options: { readonly offer?: boolean } = {}): Promise<SipResponse> {
-    const leg = this.#leg;
-    if (leg === undefined) throw new Error('an UPDATE needs a dialog');
-    const body = options.offer === true ? this.media?.offer({ srtp: this.#suites() }) : undefined;
-    this.#offering ||= body !== undefined;
-    const response = await requestIn(this.#core, leg, this.#offerRequest('UPDATE', leg, body, []));
-    if (body !== undefined) this.#offering = false;
-    if (response.status < 300 && body !== undefined) this.media?.apply(response.body);
-    this.#afterOffer(response);
-    return response;
+  update(options: { readonly offer?: boolean } = {}): Promise<SipResponse> {
+    return this.#offers.update(options);
   }
 
   // ---- what the phone and the two sides of the INVITE tell
@@ -276,27 +201,20 @@ export class PhoneCall {
   /** The caller's side: a 2xx came and was acknowledged. */
   confirmed(leg: DialogLeg, response: SipResponse): void {
     this.#leg = leg;
-    this.#learnPeer(response);
-    const policy = this.#core.options.sessionTimer;
-    if (policy !== undefined)
-      this.#session.run(sessionTimerFromAnswer(response, this.#core.clock.nowMs(), policy));
+    this.#offers.confirmed(response);
     this.happened({ type: 'answered' });
   }
 
-  /** Sends a 2xx to an INVITE and repeats it until its ACK (§13.3.1.4). */
+  /** The callee's side: answers the INVITE with a 2xx, repeated until its ACK. */
   answerWith(incoming: Incoming, response: SipResponse, session: SessionTimer | undefined): void {
-    const cseq = cseqOf(incoming.request)!.seq;
     if (this.#leg === undefined) {
       const dialog = dialogFromRequest(incoming.request, tagOf(toOf(response)) ?? '', 'confirmed');
       if (!dialog.ok) return;
       this.#leg = { dialog: dialog.value, flow: incoming.flow, acks: new Map() };
-    } else if (this.#leg.dialog.state === 'early') this.#leg.dialog = confirmDialog(this.#leg.dialog);
-    this.#learnPeer(incoming.request);
-    if (incoming.request.body === '') this.#offeredIn2xx = cseq;
-    const text = serialize(response);
-    incoming.respondText(text, response.status);
-    this.#repeater.start(text, cseq, (again) => incoming.respondText(again, response.status));
-    if (session !== undefined) this.#session.run(session);
+    } else this.#leg.dialog = confirmDialog(this.#leg.dialog);
+    this.#offers.learnPeer(incoming.request);
+    this.#offers.answer(incoming, response, session);
+    this.happened({ type: 'answered' });
   }
 
   /** The caller's CANCEL, which may come before our media is there. */
@@ -322,7 +240,7 @@ export class PhoneCall {
     }
     const outcome = receiveInDialog(leg.dialog, request);
     if (request.method === 'ACK') {
-      if (outcome.type === 'accepted') this.#acknowledgedBy(request);
+      if (outcome.type === 'accepted') this.#offers.acknowledgedBy(request);
       return;
     }
     if (outcome.type === 'out-of-order') {
@@ -343,7 +261,7 @@ export class PhoneCall {
         break;
       case 'INVITE':
       case 'UPDATE':
-        this.#offered(incoming, respond);
+        this.#offers.offered(incoming, respond);
         break;
       case 'INFO': {
         const digit =
@@ -377,138 +295,14 @@ export class PhoneCall {
 
   close(): void {
     this.callee?.close();
-    this.#repeater.stop();
-    this.#session.stop();
+    this.#offers.close();
     this.media?.close();
   }
 
-  // ---- inside
-
-  #suites() {
-    return suitesOf(this.#core.options.offer ?? 'plain');
-  }
-
-  #offerRequest(
-    method: string,
-    leg: DialogLeg,
-    body: string | undefined,
-    headers: readonly SipHeader[],
-  ): InDialog {
-    const policy = this.#core.options.sessionTimer;
-    return {
-      method,
-      contact: this.#core.contact(leg.flow),
-      headers: [
-        ...this.#core.capabilities(),
-        ...(policy === undefined ? [] : sessionTimerRequestHeaders(policy, this.#session.current)),
-        ...headers,
-      ],
-      ...(body === undefined ? {} : { body, contentType: 'application/sdp' }),
-    };
-  }
-
-  #afterOffer(response: SipResponse): void {
-    if (response.status >= 300) {
-      // §12.2.1.2: the dialog is gone for the peer.
-      if (response.status === 481 || response.status === 408) void this.bye();
-      return;
-    }
-    if (this.#core.options.sessionTimer === undefined) return;
-    const timer = sessionTimerFromAnswer(response, this.#core.clock.nowMs(), this.#core.options.sessionTimer);
-    this.#session.run(timer);
-  }
-
-  /** The peer's re-INVITE or UPDATE. */
-  #offered(
-    incoming: Incoming,
-    respond: (status: number, headers?: readonly SipHeader[], body?: string) => void,
-  ): void {
-    const { request } = incoming;
-    const isInvite = request.method === 'INVITE';
-    const hasOffer = request.body !== '';
-    if (isInvite && this.callee?.pending === true) {
-      // §14.2: one INVITE at a time.
-      respond(500, [{ name: 'Retry-After', value: '1' }]);
-      return;
-    }
-    if (isInvite && this.#repeater.cseq !== undefined) {
-      // A new INVITE says that our 2xx came; only its ACK was lost. But without the answer that it brought there is nothing to build on.
-      if (this.#offeredIn2xx !== undefined) {
-        respond(500, [{ name: 'Retry-After', value: '1' }]);
-        return;
-      }
-      this.#repeater.stop();
-      this.happened({ type: 'acknowledged' });
-    }
-    if (this.#offering && (isInvite || hasOffer)) {
-      respond(491);
-      return;
-    }
-    const headers: SipHeader[] = [
-      { name: 'Contact', value: this.#core.contact(incoming.flow) },
-      ...this.#core.capabilities(),
-    ];
-    const policy = this.#core.options.sessionTimer;
-    const timer = policy && answerSessionTimer(request, policy, this.#core.clock.nowMs());
-    if (timer?.type === 'too-small') {
-      respond(422, [{ name: 'Min-SE', value: String(timer.minSec) }]);
-      return;
-    }
-    if (timer?.type === 'accept') headers.push(...timer.headers);
-    const session = timer?.type === 'accept' ? timer.timer : undefined;
-    let body: string | undefined;
-    try {
-      if (hasOffer) body = this.media?.answer(request.body);
-      else if (isInvite) body = this.media?.offer({ srtp: this.#suites() });
-    } catch {
-      respond(488);
-      return;
-    }
-    if (body !== undefined) headers.push({ name: 'Content-Type', value: 'application/sdp' });
-    if (isInvite) {
-      const response = createResponse(request, 200, { headers, ...(body === undefined ? {} : { body }) });
-      this.answerWith(incoming, response, session);
-    } else {
-      respond(200, headers, body);
-      if (session !== undefined) this.#session.run(session);
-    }
-    this.happened({ type: 'updated' });
-    if (hasOffer) this.#noticeHold(request.body);
-  }
-
-  #noticeHold(sdp: string): void {
-    const parsed = parseSdp(sdp);
-    const audio = parsed.ok ? audioOf(parsed.value) : undefined;
-    const held = audio !== undefined && isHold(audio.direction);
-    if (held === this.#heldByPeer) return;
-    this.#heldByPeer = held;
-    this.happened({ type: held ? 'held-by-peer' : 'resumed-by-peer' });
-  }
-
-  #acknowledgedBy(ack: SipRequest): void {
-    const cseq = cseqOf(ack)?.seq;
-    if (cseq === undefined || cseq !== this.#repeater.cseq) return;
-    this.#repeater.stop();
-    if (this.#offeredIn2xx === cseq) {
-      this.#offeredIn2xx = undefined;
-      try {
-        this.media?.apply(ack.body);
-      } catch {
-        void this.bye();
-      }
-    }
-    this.happened({ type: 'acknowledged' });
-  }
-
-  #learnPeer(message: SipMessage): void {
-    this.#peerUpdates = headerValues(message, 'Allow').some((method) => method.toUpperCase() === 'UPDATE');
-    if (header(message, 'Content-Type') !== undefined && message.body !== '' && message.kind === 'request') {
-      this.#noticeHold(message.body);
-    }
-  }
-
-  async #refresh(): Promise<void> {
-    const response = this.#peerUpdates ? await this.update() : await this.reinvite();
-    if (response.status < 300) this.happened({ type: 'refreshed' });
+  async #hold(on: boolean): Promise<SipResponse> {
+    this.media?.hold(on);
+    const response = await this.reinvite();
+    if (response.status >= 300) this.media?.hold(!on);
+    return response;
   }
 }

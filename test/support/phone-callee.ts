@@ -132,7 +132,6 @@ export class CalleeInvite {
       body,
     });
     this.#call.answerWith(this.#incoming, response, timer?.type === 'accept' ? timer.timer : undefined);
-    this.#call.happened({ type: 'answered' });
   }
 
   reject(status: number, headers: readonly SipHeader[] = []): void {
@@ -158,7 +157,13 @@ export class CalleeInvite {
       return;
     }
     // The caller's answer to an offer in our reliable response.
-    if (incoming.request.body !== '' && this.request.body === '') this.#media.apply(incoming.request.body);
+    try {
+      if (incoming.request.body !== '' && this.request.body === '') this.#media.apply(incoming.request.body);
+    } catch {
+      incoming.respond(createResponse(incoming.request, 488));
+      this.reject(488);
+      return;
+    }
     incoming.respond(createResponse(incoming.request, 200));
     this.#reliable(step.sender, step.texts);
     if (step.sender.outstanding === undefined) {

@@ -145,7 +145,12 @@ export class CallerInvite {
     const fork = this.#fork(response);
     const reliable = receiveReliable(fork?.receiver ?? {}, response);
     if (reliable.type === 'repeated' || reliable.type === 'early') return;
-    const answer = this.#negotiate(response);
+    let answer: string | undefined;
+    try {
+      answer = this.#negotiate(response);
+    } catch {
+      // The 2xx brings the same SDP, and then the call ends.
+    }
     if (reliable.type === 'new' && fork !== undefined) {
       fork.receiver = reliable.receiver;
       void requestIn(this.#core, fork.leg, {

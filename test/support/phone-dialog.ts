@@ -33,7 +33,8 @@ export async function requestIn(
   init: InDialog,
   onSuccess: (response: SipResponse, cseq: number) => void = () => {},
 ): Promise<SipResponse> {
-  if (leg.flow.closed) leg.flow = await core.flowFor(leg.dialog.remoteTarget);
+  // A request to a lost connection goes over another one; if there is none, the send fails and says 503.
+  if (leg.flow.closed) leg.flow = await core.flowFor(leg.dialog.remoteTarget).catch(() => leg.flow);
   const { dialog, request } = requestInDialog(leg.dialog, { ...init, via: core.via(leg.flow) });
   leg.dialog = dialog;
   return exchange(core, leg, request, onSuccess, true);

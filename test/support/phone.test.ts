@@ -1,11 +1,26 @@
+import dgram from 'node:dgram';
 import { afterEach, describe, expect, test } from 'vitest';
 import { seededRandom, VirtualClock } from '../../src/base/index.ts';
-import { cseqOf, header, headerValues, type SipMessage, type SipRequest } from '../../src/sip/index.ts';
+import {
+  createResponse,
+  cseqOf,
+  header,
+  headerValues,
+  parseMessage,
+  requestInDialog,
+  type SipMessage,
+  type SipRequest,
+  serialize,
+  tagOf,
+  toBytes,
+  toOf,
+} from '../../src/sip/index.ts';
 import { Phone, type PhoneOptions } from './phone.ts';
+import { Seen, tellMessage } from './phone-seen.ts';
 
 /** RFC 3261's times by a tenth, so that what is lost comes again soon. */
 const times = { t1Ms: 50, t2Ms: 400, t4Ms: 500, timerDMs: 3200 };
-const open: Phone[] = [];
+const open: { close(): Promise<void> }[] = [];
 
 async function phone(user: string, options: Partial<PhoneOptions> = {}): Promise<Phone> {
   const made = await Phone.open({ user, domain: 'example.com', times, ...options });
@@ -220,6 +235,99 @@ describe('two phones without a server', () => {
   });
 });
 
+/** A peer that says what the test makes it say, over a bare socket. */
+async function scripted(): Promise<{ uri: string; heard: Seen<SipRequest>; say(text: string): void }> {
+  const socket = dgram.createSocket('udp4');
+  await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', () => resolve()));
+  const heard = new Seen<SipRequest>('the peer', tellMessage);
+  let from: dgram.RemoteInfo | undefined;
+  socket.on('message', (bytes, sender) => {
+    from = sender;
+    const parsed = parseMessage(bytes);
+    if (parsed.ok && parsed.message.kind === 'request') heard.add(parsed.message);
+  });
+  open.push({ close: () => new Promise((resolve) => socket.close(() => resolve())) });
+  return {
+    uri: `sip:peer@127.0.0.1:${socket.address().port}`,
+    heard,
+    say: (text) => socket.send(toBytes(text), from!.port, from!.address),
+  };
+}
+
+describe('with a peer that is scripted', () => {
+  const sdp =
+    'v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n';
+  const answer = (request: SipRequest, status: number, toTag: string, contact: string): string =>
+    serialize(
+      createResponse(request, status, {
+        toTag,
+        headers: { Contact: `<${contact}>`, ...(status === 200 && { 'Content-Type': 'application/sdp' }) },
+        body: status === 200 ? sdp : '',
+      }),
+    );
+  const heardOf = (peer: { heard: Seen<SipRequest> }, method: string, toTag?: string): Promise<SipRequest> =>
+    peer.heard.first(
+      `${method} to ${toTag ?? 'anyone'}`,
+      (request) => request.method === method && (toTag === undefined || tagOf(toOf(request)) === toTag),
+      { waitMs: 5000 },
+    );
+
+  test('two forks answer: the first has the call, the second is thanked and hung up (§13.2.2.4)', async () => {
+    const [ann, peer] = [await phone('ann'), await scripted()];
+    const call = await ann.call(peer.uri);
+    const invite = await heardOf(peer, 'INVITE');
+    for (const tag of ['fork1', 'fork2']) peer.say(answer(invite, 180, tag, peer.uri));
+    for (const tag of ['fork2', 'fork1', 'fork2']) peer.say(answer(invite, 200, tag, peer.uri));
+    await call.answered();
+    expect(call.leg?.dialog.remoteTag).toBe('fork2');
+    await heardOf(peer, 'ACK', 'fork1');
+    await heardOf(peer, 'BYE', 'fork1');
+    await heardOf(peer, 'ACK', 'fork2');
+    expect(call.end).toBeUndefined();
+    expect(peer.heard.items.some((one) => one.method === 'BYE' && tagOf(toOf(one)) === 'fork2')).toBe(false);
+  });
+
+  test('the 200 crosses the CANCEL: acknowledged, then BYE (§9.1)', async () => {
+    const [ann, peer] = [await phone('ann'), await scripted()];
+    const call = await ann.call(peer.uri);
+    const invite = await heardOf(peer, 'INVITE');
+    peer.say(answer(invite, 180, 'late', peer.uri));
+    await call.ringing();
+    call.cancel();
+    const cancel = await heardOf(peer, 'CANCEL');
+    expect(header(cancel, 'Via')).toBe(header(invite, 'Via'));
+    peer.say(answer(invite, 200, 'late', peer.uri));
+    await heardOf(peer, 'ACK', 'late');
+    const bye = await heardOf(peer, 'BYE', 'late');
+    peer.say(serialize(createResponse(bye, 200)));
+    expect(await call.ended()).toMatchObject({ by: 'us', how: 'bye' });
+  });
+
+  test('the proxies on the way see the ACK and the BYE (§12.2.1.1)', async () => {
+    const [ann, peer] = [await phone('ann'), await scripted()];
+    const call = await ann.call(peer.uri);
+    const invite = await heardOf(peer, 'INVITE');
+    const routed = `Record-Route: <${peer.uri};lr>\r\nRecord-Route: <sip:inner.example.com;lr>\r\n`;
+    const ok = answer(invite, 200, 'far', 'sip:far@192.0.2.9');
+    peer.say(ok.replace('Contact:', `${routed}Contact:`));
+    await call.answered();
+    const ack = await heardOf(peer, 'ACK');
+    expect(ack.uri).toBe('sip:far@192.0.2.9');
+    expect(headerValues(ack, 'Route')).toEqual(['<sip:inner.example.com;lr>', `<${peer.uri};lr>`]);
+  });
+
+  test('a request from long ago is out of order: 500 (§12.2.2)', async () => {
+    const [ann, bob] = [await phone('ann'), await phone('bob')];
+    const call = await ann.call(bob.uri());
+    await call.answered();
+    await (await bob.incoming()).acknowledged();
+    const leg = call.leg!;
+    const old = { ...leg.dialog, localCseq: -1 };
+    const { request } = requestInDialog(old, { method: 'INFO', via: ann.via(leg.flow) });
+    expect((await ann.send(request, leg.flow)).status).toBe(500);
+  });
+});
+
 /** The flow of the only peer. */
 function flowOf(of: Phone) {
   const [first] = of.activeCalls;
@@ -228,18 +336,18 @@ function flowOf(of: Phone) {
 
 describe('over a network that loses', () => {
   /** Drops and duplicates by chance, the same chance for the same seed. */
-  function lossy(seed: number, percent: number) {
+  function lossy(seed: number, lostPercent: number, doubledPercent: number) {
     const random = seededRandom(seed);
     const counts = { dropped: 0, doubled: 0 };
     return {
       counts,
       filter: (): number => {
         const fate = random.bytes(1)[0]! * (100 / 256);
-        if (fate < percent) {
+        if (fate < lostPercent) {
           counts.dropped++;
           return 0;
         }
-        if (fate < 2 * percent) {
+        if (fate < lostPercent + doubledPercent) {
           counts.doubled++;
           return 2;
         }
@@ -248,10 +356,11 @@ describe('over a network that loses', () => {
     };
   }
 
-  test.each([1, 2, 3, 4, 5, 6])(
-    'calls get through with a quarter lost and a quarter doubled (seed %i)',
+  // An INVITE has 7 tries: at a tenth lost each way one in 100,000 fails by chance.
+  test.each([1, 2, 3, 4])(
+    'calls get through with a tenth lost and a quarter doubled (seed %i)',
     async (seed) => {
-      const network = lossy(seed, 25);
+      const network = lossy(seed, 10, 25);
       const ann = await phone('ann', { filter: network.filter, reliable: 'supported' });
       const bob = await phone('bob', {
         filter: network.filter,

@@ -1,14 +1,11 @@
 import { type Clock, type Random, randomText } from '../../src/base/index.ts';
 import { systemClock, systemRandom } from '../../src/native/index.ts';
 import {
-  answerChallenge,
   createResponse,
-  credentialsHeader,
   cseqOf,
   hasOption,
   header,
   headerValues,
-  parseChallenge,
   parseMessage,
   parseUri,
   RFC_TIMES,
@@ -18,17 +15,17 @@ import {
   type SipResponse,
   tagOf,
   toOf,
-  withHeader,
 } from '../../src/sip/index.ts';
 import { PhoneCall } from './phone-call.ts';
 import { CalleeInvite } from './phone-callee.ts';
 import { CallerInvite, suitesOf } from './phone-caller.ts';
 import { newTag, type PhoneCore } from './phone-core.ts';
+import { authorize } from './phone-digest.ts';
 import { plainMedia } from './phone-media-plain.ts';
 import { Registration } from './phone-registration.ts';
 import { Seen, tellMessage } from './phone-seen.ts';
 import { type Incoming, PhoneTransactions } from './phone-transactions.ts';
-import { type Endpoint, type PhoneFlow, PhoneTransport } from './phone-transport.ts';
+import { type Endpoint, type PhoneFlow, type PhoneSockets, PhoneTransport } from './phone-transport.ts';
 import type { AnswerMode, Offer, PhoneMedia, PhoneOptions, Received } from './phone-types.ts';
 
 export type { PhoneCall } from './phone-call.ts';
@@ -54,7 +51,7 @@ export class Phone implements PhoneCore {
   readonly random: Random;
   readonly waitMs: number;
   readonly transactions: PhoneTransactions;
-  readonly transport: PhoneTransport;
+  readonly transport: PhoneSockets;
   /** Every SIP message that came, repetitions too. */
   readonly received: Seen<Received>;
   /** Every incoming call. */
@@ -91,7 +88,8 @@ export class Phone implements PhoneCore {
       unacknowledged: () => {},
       stray: () => {},
     });
-    this.transport = new PhoneTransport(
+    const newTransport = options.newTransport ?? ((of, handlers) => new PhoneTransport(of, handlers));
+    this.transport = newTransport(
       { transport: 'udp', bind: '127.0.0.1', ...options },
       {
         message: (bytes, flow) => this.#message(bytes, flow),
@@ -291,23 +289,11 @@ export class Phone implements PhoneCore {
     flow: PhoneFlow,
     cseq: number,
   ): SipRequest | undefined {
-    const { user, password } = this.options;
-    if (password === undefined) return undefined;
-    const name = credentialsHeader(challenge.status);
-    const asked = headerValues(
-      challenge,
-      challenge.status === 407 ? 'Proxy-Authenticate' : 'WWW-Authenticate',
-    );
-    const value = asked.find((one) => parseChallenge(one) !== undefined);
-    if (value === undefined) return undefined;
-    // Refused with credentials and not for a stale nonce: the password is wrong.
-    if (header(request, name) !== undefined && parseChallenge(value)?.stale !== true) return undefined;
-    const { method, uri, body } = request;
-    const cnonce = randomText(this.random, 16);
-    const credentials = answerChallenge(value, { user, password, method, uri, body, cnonce });
-    if (credentials === undefined) return undefined;
-    const again = withHeader(withHeader(request, 'Via', this.via(flow)), 'CSeq', `${cseq} ${method}`);
-    return withHeader(again, name, credentials);
+    return authorize(request, challenge, this.options, {
+      cseq,
+      via: this.via(flow),
+      cnonce: randomText(this.random, 16),
+    });
   }
 
   // ---- inside
