@@ -177,8 +177,8 @@ describe('a media process', () => {
   });
 
   test('the twin goes on with the streams of a process that hands over, at the same ports', async () => {
-    const first = await media('a', 'b');
     const second = await media('b', 'a', { portRange: { first: 23_000, last: 23_099 } });
+    const first = await media('a', 'b');
     const [a1, atTwin] = [await switchAt('a'), await switchAt('b')];
     const [alice, bob] = [await phone(), await phone()];
     const forAlice = await a1.put(spec('alice', { port: alice.port, source: 'bob' }));
