@@ -85,6 +85,19 @@ describe('mistakes', () => {
   });
 });
 
+test('a narrow range on the command line lowers the capacity; one that carries no call is refused', async () => {
+  const read = await readTopology('sip-zones/local.yaml', { mediaPorts: { from: 20_000, to: 20_399 } });
+  expect(read.ok && read.value.zones[1]!.capacity).toEqual({
+    calls: 50,
+    callsPerSecond: 200,
+    mediaPorts: 200,
+  });
+  const none = await readTopology('sip-zones/local.yaml', { mediaPorts: { from: 20_000, to: 20_007 } });
+  expect(none.ok ? [] : none.error.map(({ message }) => message)).toEqual([
+    'the media ports 20000-20007 are too few for 2 zones',
+  ]);
+});
+
 test('each zone gets an equal share that begins at an even port', () => {
   const range = { from: 16_385, to: 32_767 };
   const a = mediaPortsOf(range, 2, 0);

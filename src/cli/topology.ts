@@ -33,7 +33,10 @@ export interface PortRange {
 /** RTP and RTCP for each of two phones. */
 const PORTS_PER_CALL = 4;
 
-/** Reads a topology file. Every mistake is named with its line. */
+/**
+ * Reads a topology file. Every mistake is named with its line.
+ * @param options.mediaPorts in place of the file's range; a narrow one lowers the zones' capacity
+ */
 export async function readTopology(
   file: string,
   options: { readonly mediaPorts?: PortRange; readonly portBase?: number } = {},
@@ -139,17 +142,24 @@ export async function readTopology(
   const range = options.mediaPorts ?? given;
   if (rangeText !== undefined && given === undefined)
     report(['media-ports'], `"media-ports" must go upwards between 1024 and 65535, not "${rangeText}"`);
-  if (range !== undefined && zones.length > 0) {
-    const share = mediaPortsOf(range, zones.length, 0);
-    const available = share.to - share.from + 1;
+  const available = range && mediaPortsOf(range, Math.max(1, zones.length), 0);
+  const share = available ? available.to - available.from + 1 : 0;
+  if (range !== undefined && zones.length > 0 && options.mediaPorts !== undefined) {
+    if (share < PORTS_PER_CALL * 2)
+      problems.push({
+        file,
+        line: 0,
+        message: `the media ports ${range.from}-${range.to} are too few for ${zones.length} zones`,
+      });
+  } else if (range !== undefined && zones.length > 0) {
     zones.forEach((zone, index) => {
       const path = ['zones', index, 'capacity', 'media-ports'];
       const { calls, 'media-ports': wanted } = zone?.capacity ?? {};
       // PH-EDGE-05: said when it is configured, not when the first call fails.
-      if (wanted !== undefined && Number(wanted) > available)
+      if (wanted !== undefined && Number(wanted) > share)
         report(
           path,
-          `zone "${zone!.id}" needs ${wanted} media ports, but its share of ${range.from}-${range.to} has ${available}: widen the range or lower the capacity`,
+          `zone "${zone!.id}" needs ${wanted} media ports, but its share of ${range.from}-${range.to} has ${share}: widen the range or lower the capacity`,
         );
       if (wanted !== undefined && calls !== undefined && Number(wanted) < Number(calls) * PORTS_PER_CALL)
         report(
@@ -171,10 +181,11 @@ export async function readTopology(
       twin: zone.twin as ZoneId,
       switches: zone.switches,
       media: zone.media,
+      // A range given on the command line may be narrower than the file's capacity needs: then it is the range that limits.
       capacity: {
-        calls: zone.capacity.calls,
+        calls: Math.min(zone.capacity.calls, Math.floor(share / PORTS_PER_CALL)),
         callsPerSecond: zone.capacity['calls-per-second'],
-        mediaPorts: zone.capacity['media-ports'],
+        mediaPorts: Math.min(zone.capacity['media-ports'], share),
       },
     })),
   });

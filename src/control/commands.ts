@@ -15,6 +15,8 @@ export interface ControlCommands {
   undrain: { target: string; reply: { target: string } };
   /** An absolute path of a file or directory. With mistakes in it nothing is applied. */
   apply: { path: string; reply: AppliedConfig | { readonly problems: readonly Problem[] } };
+  /** Who there is, without any secret. */
+  directory: { reply: { accounts: readonly AccountSummary[] } };
   /** Only the launcher: passwords made in place of the demo's, given once. */
   'fresh-passwords': { reply: { passwords: { sipUser: string; password: string }[] } };
 }
@@ -68,4 +70,22 @@ export interface AppliedConfig {
   readonly changed: boolean;
   readonly users: number;
   readonly devices: number;
+}
+
+export interface AccountSummary {
+  readonly account: string;
+  readonly number: number;
+  readonly domains: readonly string[];
+  readonly sites: readonly {
+    readonly id: string;
+    readonly name: string;
+    readonly code: string;
+    readonly users: readonly {
+      readonly extension: string;
+      readonly name: string;
+      readonly sipUsers: readonly string[];
+    }[];
+  }[];
+  /** The passwords are those of the documentation. */
+  readonly demoPasswords: boolean;
 }

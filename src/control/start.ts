@@ -1,8 +1,13 @@
 import { type Clock, type Logger, type Random, TwinlineError } from '../base/index.ts';
-import { describeProblem, watchDirectories } from '../directory/index.ts';
+import {
+  type DirectoryIndex,
+  describeProblem,
+  hasDemoPassword,
+  watchDirectories,
+} from '../directory/index.ts';
 import { type Channel, type Frame, listenLink, type Peer } from '../link/index.ts';
 import type { StatePort } from '../state/index.ts';
-import type { ControlCommands, ControlToLauncher } from './commands.ts';
+import type { AccountSummary, ControlCommands, ControlToLauncher } from './commands.ts';
 import { applyConfig, configureAtStart } from './configure.ts';
 import { openDatabase } from './database.ts';
 import { gatherCalls, gatherLadder, gatherStatus, type Shape } from './gather.ts';
@@ -131,6 +136,8 @@ export async function startControl(options: ControlOptions): Promise<Control> {
         await watch.refresh();
         return applied.value;
       }
+      case 'directory':
+        return { accounts: watch.directories.accounts.map(summaryOf) };
       case 'fresh-passwords': {
         const once = passwords;
         passwords = [];
@@ -160,6 +167,27 @@ export async function startControl(options: ControlOptions): Promise<Control> {
       watch.close();
       await keeping.stop();
     },
+  };
+}
+
+function summaryOf({ snapshot, devicesOf }: DirectoryIndex): AccountSummary {
+  return {
+    account: snapshot.account,
+    number: snapshot.number,
+    domains: snapshot.domains,
+    sites: snapshot.sites.map(({ id, name, code }) => ({
+      id,
+      name,
+      code,
+      users: snapshot.users
+        .filter(({ siteId }) => siteId === id)
+        .map((user) => ({
+          extension: user.extension,
+          name: user.displayName,
+          sipUsers: devicesOf(user.id).map(({ sipUser }) => sipUser),
+        })),
+    })),
+    demoPasswords: snapshot.devices.some(hasDemoPassword),
   };
 }
 

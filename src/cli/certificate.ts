@@ -1,0 +1,82 @@
+import { execFile } from 'node:child_process';
+import { X509Certificate } from 'node:crypto';
+import { chmod, mkdir, readFile } from 'node:fs/promises';
+import { isIP } from 'node:net';
+import { promisify } from 'node:util';
+import { TwinlineError } from '../base/index.ts';
+import { certificateFile, certificateKeyFile, tlsDir } from './paths.ts';
+
+const VALID_DAYS = 825;
+const RENEW_BEFORE_MS = 30 * 86_400_000;
+
+/**
+ * The TLS listeners' certificate: what the operator put there, or one signed by ourselves for these names. Ours is made anew when it is
+ * about to expire or lacks a name; somebody else's is never touched. True when one was made.
+ */
+export async function ensureCertificate(data: string, names: readonly string[]): Promise<boolean> {
+  const certificate = certificateFile(data);
+  const key = certificateKeyFile(data);
+  const found = await readFile(certificate, 'utf8').catch(() => undefined);
+  if (found !== undefined && stillGood(found, names, certificate)) return false;
+  await mkdir(tlsDir(data), { recursive: true, mode: 0o700 });
+  const alternatives = names.map((name) => (isIP(name) ? `IP:${name}` : `DNS:${name}`)).join(',');
+  const words = [
+    'req',
+    '-x509',
+    '-newkey',
+    'ec',
+    '-pkeyopt',
+    'ec_paramgen_curve:prime256v1',
+    '-nodes',
+    '-sha256',
+  ];
+  words.push(
+    '-days',
+    String(VALID_DAYS),
+    '-subj',
+    '/CN=twinline',
+    '-addext',
+    `subjectAltName=${alternatives}`,
+  );
+  words.push('-keyout', key, '-out', certificate);
+  try {
+    await promisify(execFile)('openssl', words, { timeout: 30_000 });
+  } catch (error) {
+    const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
+    const why = missing
+      ? 'the command openssl is missing: install it (Debian: apt-get install openssl)'
+      : `openssl said: ${lastLine(error)}`;
+    throw new TwinlineError(
+      'certificate_failed',
+      `no certificate for TLS could be made in ${tlsDir(data)}: ${why}`,
+    );
+  }
+  await chmod(key, 0o600);
+  return true;
+}
+
+function stillGood(pem: string, names: readonly string[], file: string): boolean {
+  let certificate: X509Certificate;
+  try {
+    certificate = new X509Certificate(pem);
+  } catch {
+    throw new TwinlineError(
+      'certificate_failed',
+      `${file} holds no certificate: put a PEM file there, or remove it and one is made`,
+    );
+  }
+  const isOurs = certificate.subject === 'CN=twinline' && certificate.issuer === 'CN=twinline';
+  if (!isOurs) return true;
+  const fresh = Date.parse(certificate.validTo) - Date.now() > RENEW_BEFORE_MS;
+  return (
+    fresh &&
+    names.every((name) =>
+      isIP(name) ? certificate.checkIP(name) !== undefined : certificate.checkHost(name) !== undefined,
+    )
+  );
+}
+
+function lastLine(error: unknown): string {
+  const text = (error as { stderr?: string }).stderr ?? String(error);
+  return text.trim().split('\n').at(-1) ?? '';
+}

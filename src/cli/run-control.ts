@@ -1,0 +1,49 @@
+import { startControl } from '../control/index.ts';
+import {
+  controlSocket,
+  databaseFile,
+  edgeSocket,
+  launcherSocket,
+  switchSocket,
+  zoneSocket,
+} from './paths.ts';
+import { openState, type ProcessContext } from './process-context.ts';
+
+export async function runControl(context: ProcessContext): Promise<() => Promise<void>> {
+  const { plan, planFile, self, clock, random, log } = context;
+  const { data } = plan;
+  // Snapshots are written in the first zone's environment; both zones read both.
+  const state = await openState(context, plan.zones[0]!);
+  const control = await startControl({
+    self,
+    socket: controlSocket(data),
+    peers: {
+      zones: plan.zones.map(({ id }) => ({ id, socket: zoneSocket(data, id) })),
+      switches: plan.zones.flatMap(({ switches }) =>
+        switches.map((id) => ({ id, socket: switchSocket(data, id) })),
+      ),
+      edges: plan.edges.map(({ id }) => ({ id, socket: edgeSocket(data, id) })),
+      launcher: launcherSocket(data),
+    },
+    shape: {
+      zones: plan.zones.map(({ id, switches, media }) => ({
+        id,
+        switches,
+        media: media.map((one) => one.id),
+      })),
+      edges: plan.edges.map(({ id }) => id),
+      planFile,
+    },
+    databaseFile: databaseFile(data),
+    configPath: plan.configPath,
+    loopbackOnly: plan.loopbackOnly,
+    state,
+    clock,
+    random,
+    log,
+  });
+  return async () => {
+    await control.stop();
+    await state.close();
+  };
+}

@@ -1,0 +1,31 @@
+import type { EdgeId } from '../base/index.ts';
+import { startEdge } from '../edge/index.ts';
+import { certificateFile, certificateKeyFile, edgeSocket } from './paths.ts';
+import { edgeNamed, openState, type ProcessContext, tokensOf } from './process-context.ts';
+
+export async function runEdge(context: ProcessContext, id: string): Promise<() => Promise<void>> {
+  const { plan, clock, random, log } = context;
+  // It reads the index of calls; whose side it looks from makes no difference.
+  const state = await openState(context, plan.zones[0]!);
+  const tls = { certificateFile: certificateFile(plan.data), keyFile: certificateKeyFile(plan.data) };
+  const edge = await startEdge({
+    id: id as EdgeId,
+    listeners: edgeNamed(plan, id).listeners.map(({ transport, address, port, advertise }) => ({
+      transport,
+      address,
+      port,
+      ...(advertise !== undefined && { advertise: { host: advertise } }),
+      ...((transport === 'tls' || transport === 'wss') && { tls }),
+    })),
+    linkPath: edgeSocket(plan.data, id),
+    tokens: tokensOf(plan),
+    state,
+    clock,
+    random,
+    log,
+  });
+  return async () => {
+    await edge.close();
+    await state.close();
+  };
+}

@@ -1,0 +1,50 @@
+import type { SwitchId } from '../base/index.ts';
+import { watchDirectories } from '../directory/index.ts';
+import { loadOrCreateKeyFile, sealer } from '../state/index.ts';
+import { startSwitch } from '../switch/index.ts';
+import { edgeSocket, mediaSocket, pairKeyFile, switchSocket, zoneSocket } from './paths.ts';
+import {
+  openState,
+  type ProcessContext,
+  pairSecret,
+  tokensOf,
+  zoneNamed,
+  zoneOfSwitch,
+} from './process-context.ts';
+import { usageMeter } from './usage.ts';
+
+export async function runSwitch(context: ProcessContext, id: string): Promise<() => Promise<void>> {
+  const { plan, self, clock, random, log } = context;
+  const zone = zoneOfSwitch(plan, id);
+  const state = await openState(context, zone);
+  const directories = await watchDirectories(state, { clock, log });
+  const pair = [zone, zoneNamed(plan, zone.twin)];
+  const running = await startSwitch({
+    id: id as SwitchId,
+    zone: zone.id,
+    switchesInZone: zone.switches.length,
+    capacity: zone.capacity,
+    // Several media processes of a zone share its switches.
+    preferredMedia: zone.media[zone.switches.indexOf(id as SwitchId) % zone.media.length]!.id,
+    self,
+    socket: switchSocket(plan.data, id),
+    zoneSocket: zoneSocket(plan.data, zone.id),
+    edgeSockets: plan.edges.map((edge) => edgeSocket(plan.data, edge.id)),
+    mediaSockets: pair.flatMap(({ media }) => media.map((one) => mediaSocket(plan.data, one.id))),
+    clock,
+    random,
+    state,
+    sealer: sealer(loadOrCreateKeyFile(pairKeyFile(plan.data), random), random),
+    tokens: tokensOf(plan),
+    pairSecret: pairSecret(plan),
+    directories,
+    serverName: plan.serverName,
+    log,
+    usage: usageMeter(clock),
+  });
+  return async () => {
+    await running.stop();
+    directories.close();
+    await state.close();
+  };
+}
