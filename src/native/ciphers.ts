@@ -55,6 +55,6 @@ export function fits(packet: Uint8Array, start: number, end: number, tail: numbe
     start <= end &&
     end > 0 &&
     end + tail <= packet.length &&
-    extraAt + 4 <= packet.length
+    (extraAt < 0 || extraAt + 4 <= packet.length)
   );
 }

@@ -85,18 +85,17 @@ function cipherHandle(
 class OpenSslGcm implements GcmContext {
   readonly iv: Uint8Array;
   readonly #calls: OpenSslCalls;
-  readonly #sealing: Handle;
-  readonly #opening: Handle;
+  /** One for both ways: GCM runs AES forward in both, so the key stays when the direction turns. */
+  readonly #context: Handle;
 
   constructor(calls: OpenSslCalls, key: Uint8Array) {
     this.iv = calls.scratch.iv12;
     this.#calls = calls;
-    this.#sealing = cipherHandle(this, calls, calls.gcm, key, calls.encryptInit);
-    this.#opening = cipherHandle(this, calls, calls.gcm, key, calls.decryptInit);
+    this.#context = cipherHandle(this, calls, calls.gcm, key, calls.encryptInit);
   }
 
   seal(packet: Uint8Array, headerLength: number, end: number, extraAt: number): boolean {
-    const context = this.#sealing.address;
+    const context = this.#context.address;
     if (context === NONE || !fits(packet, headerLength, end, GCM_TAG_LENGTH, extraAt)) return false;
     const { encryptInit, encryptUpdate, encryptFinal, control, scratch, addressOf } = this.#calls;
     const { ivAt, lengthAt, digestAt } = scratch;
@@ -113,7 +112,7 @@ class OpenSslGcm implements GcmContext {
   }
 
   open(packet: Uint8Array, headerLength: number, end: number, extraAt: number): boolean {
-    const context = this.#opening.address;
+    const context = this.#context.address;
     if (context === NONE || !fits(packet, headerLength, end, GCM_TAG_LENGTH, extraAt)) return false;
     const { decryptInit, decryptUpdate, decryptFinal, control, scratch, addressOf } = this.#calls;
     const { ivAt, lengthAt, digestAt } = scratch;
@@ -130,8 +129,7 @@ class OpenSslGcm implements GcmContext {
   }
 
   free(): void {
-    free(this.#sealing);
-    free(this.#opening);
+    free(this.#context);
   }
 }
 
