@@ -4,9 +4,19 @@ import type { Flow, TransportName } from '../link/index.ts';
 import type { Address } from './options.ts';
 import { plainAddress, type Rim } from './rim.ts';
 
+export interface ClientCertificate {
+  readonly subject: string;
+  readonly issuer: string;
+  /** Of SHA-256, in colons. */
+  readonly fingerprint: string;
+  readonly validTo: string;
+}
+
 /** One client's connection over TCP, TLS, WS or WSS. */
 export interface Connection {
   readonly flow: Flow;
+  /** The certificate that the client showed and that its CA vouches for. */
+  readonly certificate: ClientCertificate | undefined;
   /** Bytes that the client has not taken yet. */
   unsent(): number;
   write(bytes: Uint8Array): void;
@@ -130,6 +140,10 @@ export class Connections {
     if (!connection) return;
     this.#rim.log.info({ flow, reason }, 'edge.flow_closed');
     this.#drop(connection, 'closed_by_us', false);
+  }
+
+  certificateOf(flow: FlowId): ClientCertificate | undefined {
+    return this.#byFlow.get(flow)?.connection.certificate;
   }
 
   counts(): Partial<Record<TransportName, number>> {

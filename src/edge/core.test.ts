@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { bundle, EdgeBench, phoneFlow, request, response } from '../../test/support/edge-core.ts';
-import { type AccountId, seededRandom } from '../base/index.ts';
+import { seededRandom } from '../base/index.ts';
+import { CALL_INDEX_ACCOUNT } from '../link/index.ts';
 
 async function pair(options: ConstructorParameters<typeof EdgeBench>[0] = {}) {
   const bench = new EdgeBench(options);
@@ -318,6 +319,30 @@ test('new work that a switch did not acknowledge goes to another one when it die
   expect(owner!.methods()).toContain('CANCEL');
 });
 
+test('an INVITE whose switch died after it had made a call of it goes to the call’s adopter and makes no second call', async () => {
+  const call = bundle('call');
+  const state = {
+    get: async <T>(key: { id: string }) =>
+      key.id === 'call-1@phone alice'
+        ? { value: call as T, key: key as never, zone: 'a' as never, epoch: 1, updatedUtcMs: 0 }
+        : undefined,
+  };
+  const { bench, switches } = await pair({ state });
+  await bench.pass(60_000);
+  for (const one of switches) one.frozen = true;
+  bench.receive(invite(1));
+  await bench.pass();
+  const owner = switches.find(({ got }) => got.length > 0)!;
+  await Promise.all([owner.own({ bundle: call, epoch: 1 }), bench.pass(1)]);
+  owner.die();
+  await bench.pass(10);
+  const adopter = switches.find((one) => one !== owner)!;
+  await Promise.all([adopter.own({ bundle: call, epoch: 2 }), bench.pass(1)]);
+  await bench.pass(10);
+  expect(adopter.got).toMatchObject([{ bundle: call, text: invite(1) }]);
+  expect(switches.flatMap(({ got }) => got)).toHaveLength(2);
+});
+
 test('a full link sends new work elsewhere, and when all are full the caller gets 503', async () => {
   const bench = new EdgeBench();
   const window = { frames: 2, bytes: 1 << 20 };
@@ -336,11 +361,11 @@ test('an edge that was started anew asks the index for the call of a CANCEL, and
   const state = {
     get: async <T>(key: { account: string; id: string }) => {
       asked++;
-      if (key.account !== 'demo' || key.id !== 'call-1@phone alice') return undefined;
+      if (key.account !== CALL_INDEX_ACCOUNT || key.id !== 'call-1@phone alice') return undefined;
       return { value: call as T, key: key as never, zone: 'b' as never, epoch: 1, updatedUtcMs: 0 };
     },
   };
-  const { bench, b2 } = await pair({ state, accounts: () => ['demo' as AccountId] });
+  const { bench, b2 } = await pair({ state });
   await Promise.all([b2.own({ bundle: call, epoch: 9 }), bench.pass()]);
   bench.receive(invite(1));
   bench.receive(request('CANCEL', { callId: 'call-1@phone' }));
@@ -351,7 +376,7 @@ test('an edge that was started anew asks the index for the call of a CANCEL, and
 
 test('a state that hangs delays a CANCEL by 0.3 s and no more', async () => {
   const state = { get: () => new Promise<never>(() => {}) };
-  const { bench, switches } = await pair({ state, accounts: () => ['demo' as AccountId] });
+  const { bench, switches } = await pair({ state });
   await bench.pass(60_000);
   bench.receive(request('CANCEL', { callId: 'unknown' }));
   await bench.pass(299);
@@ -382,6 +407,16 @@ test('a source that sends only rubbish meets silence for a minute, others do not
   await bench.pass(61_000);
   bench.receive(request('OPTIONS').replace(/Call-ID.*\r\n/, ''), enemy);
   expect(bench.toClients).toHaveLength(2);
+});
+
+test('nobody can silence a phone by sending rubbish in its name', async () => {
+  const { bench, switches } = await pair();
+  const phone = phoneFlow('203.0.113.68');
+  bench.receive(request('REGISTER', { callId: 'r1' }), phone);
+  for (let turn = 0; turn < 500; turn++) bench.receive('rubbish\r\n\r\n', phone);
+  bench.receive(request('REGISTER', { callId: 'r2' }), phone);
+  await bench.pass();
+  expect(switches.flatMap(({ got }) => got)).toHaveLength(2);
 });
 
 test('a source that asks too fast is refused, then not answered at all; its calls that are up are untouched', async () => {

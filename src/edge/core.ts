@@ -30,7 +30,7 @@ export class EdgeCore {
   readonly #isScanner: (bytes: Uint8Array) => boolean;
 
   constructor(options: EdgeCoreOptions) {
-    const { clock, log, tokens, transports, state, accounts = () => [] } = options;
+    const { clock, log, tokens, transports, state } = options;
     const limits = { ...DEFAULT_LIMITS, ...options.limits };
     const { counters } = this;
     this.#options = options;
@@ -44,7 +44,7 @@ export class EdgeCore {
       owners: new Owners(limits.bundles),
       spread: new Spread(limits),
       transactions: new TransactionMap(clock, limits, counters),
-      lookups: new Lookups({ state, accounts, clock, counters }),
+      lookups: new Lookups({ state, clock, counters }),
       sources: new Sources(clock, limits),
       knownFlows: new Set(),
       startedMs: clock.nowMs(),

@@ -3,6 +3,7 @@
  * belongs to a call on the call's owner, and follows when another switch adopts it. It parses no more than routing needs and
  * keeps no table of dialogs that could be lost.
  */
+export type { ClientCertificate } from './connections.ts';
 export { EdgeCore } from './core.ts';
 export { DEFAULT_LIMITS, type EdgeLimits } from './limits.ts';
 export type * from './options.ts';

@@ -1,4 +1,5 @@
-import type { AccountId, BundleId, Clock, Timer } from '../base/index.ts';
+import type { BundleId, Clock, Timer } from '../base/index.ts';
+import { CALL_INDEX_ACCOUNT } from '../link/index.ts';
 import type { StatePort } from '../state/index.ts';
 import type { Counters } from './counters.ts';
 
@@ -16,18 +17,15 @@ const TIMEOUT_MS = 300;
 export class Lookups {
   readonly #pending = new Map<string, { answers: Answer[]; timer: Timer }>();
   readonly #state: Pick<StatePort, 'get'> | undefined;
-  readonly #accounts: () => readonly AccountId[];
   readonly #clock: Clock;
   readonly #counters: Counters;
 
   constructor(options: {
     state: Pick<StatePort, 'get'> | undefined;
-    accounts: () => readonly AccountId[];
     clock: Clock;
     counters: Counters;
   }) {
     this.#state = options.state;
-    this.#accounts = options.accounts;
     this.#clock = options.clock;
     this.#counters = options.counters;
   }
@@ -49,8 +47,11 @@ export class Lookups {
     }
     const timer = this.#clock.after(TIMEOUT_MS, () => this.#settle(key, undefined, 'timeout'));
     this.#pending.set(key, { answers: [answer], timer });
-    this.#find(this.#state, key).then(
-      (bundle) => this.#settle(key, bundle, bundle === undefined ? 'missing' : 'found'),
+    this.#state.get<unknown>({ account: CALL_INDEX_ACCOUNT, kind: 'call-index', id: key }).then(
+      (stored) => {
+        const bundle = typeof stored?.value === 'string' ? (stored.value as BundleId) : undefined;
+        this.#settle(key, bundle, bundle === undefined ? 'missing' : 'found');
+      },
       () => this.#settle(key, undefined, 'failed'),
     );
   }
@@ -58,15 +59,6 @@ export class Lookups {
   close(): void {
     for (const { timer } of this.#pending.values()) timer.cancel();
     this.#pending.clear();
-  }
-
-  /** What carries no token does not say its account either, so each is asked. */
-  async #find(state: Pick<StatePort, 'get'>, id: string): Promise<BundleId | undefined> {
-    for (const account of this.#accounts()) {
-      const stored = await state.get<unknown>({ account, kind: 'call-index', id });
-      if (typeof stored?.value === 'string') return stored.value as BundleId;
-    }
-    return undefined;
   }
 
   #settle(key: string, bundle: BundleId | undefined, outcome: string): void {

@@ -1,14 +1,4 @@
-import type {
-  AccountId,
-  Clock,
-  EdgeId,
-  FlowId,
-  Logger,
-  Random,
-  SwitchId,
-  Tokens,
-  ZoneId,
-} from '../base/index.ts';
+import type { Clock, EdgeId, FlowId, Logger, Random, SwitchId, Tokens, ZoneId } from '../base/index.ts';
 import type { TransportName } from '../link/index.ts';
 import type { StatePort } from '../state/index.ts';
 import type { EdgeLimits } from './limits.ts';
@@ -34,8 +24,6 @@ export interface EdgeCoreOptions {
   readonly tokens: Tokens;
   /** For the Call-ID + From-tag index, asked only when the transaction map was lost with an edge. */
   readonly state?: Pick<StatePort, 'get'>;
-  /** The accounts in whose name switches write `call-index`. Without them the index is not asked. */
-  readonly accounts?: () => readonly AccountId[];
   /** What differs from `DEFAULT_LIMITS`. */
   readonly limits?: Partial<EdgeLimits>;
   readonly clock: Clock;

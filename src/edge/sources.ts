@@ -8,6 +8,7 @@ interface Source {
   /** When the buckets were last filled. */
   filledMs: number;
   badInARow: number;
+  lastGoodMs: number;
   mutedUntilMs: number;
 }
 
@@ -55,16 +56,21 @@ export class Sources {
   /** A message that could be read. */
   good(address: string): void {
     const source = this.#byAddress.get(sourceKey(address));
-    if (source) source.badInARow = 0;
+    if (!source) return;
+    source.badInARow = 0;
+    source.lastGoodMs = this.#clock.nowMs();
   }
 
   /** A message that could not: true when the source is muted from now on. */
   bad(address: string): boolean {
     if (this.#isUnlimited(address)) return false;
     const source = this.#filled(address);
+    const now = this.#clock.nowMs();
     if (++source.badInARow < this.#limits.muteAfterBad) return false;
+    // Datagrams can be forged: nobody shall silence a phone by sending rubbish in its name.
+    if (now - source.lastGoodMs < TRUSTED_MS) return false;
     source.badInARow = 0;
-    source.mutedUntilMs = this.#clock.nowMs() + this.#limits.muteMs;
+    source.mutedUntilMs = now + this.#limits.muteMs;
     return true;
   }
 
@@ -110,12 +116,16 @@ export class Sources {
       emergency: emergencyPerSourcePerMinute,
       filledMs: now,
       badInARow: 0,
+      lastGoodMs: Number.NEGATIVE_INFINITY,
       mutedUntilMs: 0,
     };
     this.#byAddress.set(key, source);
     return source;
   }
 }
+
+/** A phone speaks at least once in its registration's life. */
+const TRUSTED_MS = 3_600_000;
 
 /** A household has a /64 of IPv6 addresses (RFC 6177), so its first four groups are the source. */
 function sourceKey(address: string): string {

@@ -1,7 +1,7 @@
 import { type FlowId, TwinlineError } from '../base/index.ts';
 import { type Channel, type Frame, type LinkListener, listenLink } from '../link/index.ts';
 import { processStartTime } from '../native/index.ts';
-import { Connections } from './connections.ts';
+import { type ClientCertificate, Connections } from './connections.ts';
 import { EdgeCore } from './core.ts';
 import { Credentials } from './credentials.ts';
 import { DEFAULT_LIMITS } from './limits.ts';
@@ -20,6 +20,8 @@ export interface Edge {
   metrics(): string;
   /** Reads the certificates' files again; connections stay. Rejects with a sentence when they cannot be used: the old ones stay. */
   reloadCertificates(): Promise<void>;
+  /** Of a connection over TLS or WSS whose client showed a certificate that `clientCaFile` vouches for. */
+  clientCertificate(flow: FlowId): ClientCertificate | undefined;
   /** Ends every connection and listener. */
   close(): Promise<void>;
 }
@@ -117,6 +119,10 @@ class RunningEdge implements Edge {
 
   async reloadCertificates(): Promise<void> {
     for (const credentials of this.#credentials) await credentials.reload();
+  }
+
+  clientCertificate(flow: FlowId): ClientCertificate | undefined {
+    return this.#connections.certificateOf(flow);
   }
 
   async close(): Promise<void> {

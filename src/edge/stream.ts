@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import type { TransportName } from '../link/index.ts';
 import { StreamFramer } from '../sip/index.ts';
-import type { Connection, Connections } from './connections.ts';
+import type { ClientCertificate, Connection, Connections } from './connections.ts';
 import type { Address } from './options.ts';
 import type { Rim } from './rim.ts';
 
@@ -14,11 +14,13 @@ export function serveStream(
   socket: Socket,
   transport: TransportName,
   local: Address,
+  certificate?: ClientCertificate,
 ): void {
   const nowMs = rim.clock.nowMs();
   const framer = new StreamFramer({ maxBodyBytes: rim.limits.messageBytes });
   const connection: Connection = {
     flow: connections.newFlow(transport, local, socket),
+    certificate,
     unsent: () => socket.writableLength,
     write: (bytes) => socket.write(bytes),
     end: (atOnce) => (atOnce ? socket.destroy() : socket.destroySoon()),

@@ -1,6 +1,7 @@
+import type { Socket } from 'node:net';
 import { createServer, type TLSSocket } from 'node:tls';
 import { advertised, bind } from './bind.ts';
-import type { Connections, Guarded } from './connections.ts';
+import type { ClientCertificate, Connections, Guarded } from './connections.ts';
 import type { Credentials } from './credentials.ts';
 import type { ListenerOptions } from './options.ts';
 import { type Listener, plainAddress, type Rim } from './rim.ts';
@@ -34,7 +35,7 @@ export async function listenTls(
   server.on('secureConnection', (socket) => {
     handshakes.ended(socket);
     if (!hasUsableCertificate(rim, credentials, socket)) return;
-    serveStream(rim, connections, socket, 'tls', advertised(options, bound, socket));
+    serveStream(rim, connections, socket, 'tls', advertised(options, bound, socket), certificateOf(socket));
   });
   return { bound, close: () => new Promise((resolve) => server.close(() => resolve())) };
 }
@@ -65,6 +66,19 @@ interface Peer {
 }
 
 const keyOf = ({ remoteAddress, remotePort }: Peer): string => `${remoteAddress}:${remotePort}`;
+
+/** What is worth keeping of a client's certificate: undefined if it has none that is trusted. */
+export function certificateOf(socket: Socket): ClientCertificate | undefined {
+  if (!('authorized' in socket) || !socket.authorized) return undefined;
+  const { subject, issuer, fingerprint256, valid_to } = (socket as TLSSocket).getPeerCertificate();
+  if (fingerprint256 === undefined) return undefined;
+  return {
+    subject: String(subject.CN),
+    issuer: String(issuer.CN),
+    fingerprint: fingerprint256,
+    validTo: valid_to,
+  };
+}
 
 /** A client need not have a certificate; one that it shows must be good, and if it is not, the log says why and since when (TR-MEDIA-12). */
 export function hasUsableCertificate(rim: Rim, credentials: Credentials, socket: TLSSocket): boolean {

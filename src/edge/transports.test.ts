@@ -1,5 +1,5 @@
 import { createSocket } from 'node:dgram';
-import { copyFileSync } from 'node:fs';
+import { copyFileSync, readFileSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -305,7 +305,6 @@ describe('TLS', () => {
     const ca = bench.certificate('phone-ca');
     const stranger = bench.certificate('stranger');
     await bench.start([{ transport: 'tls', tls: { ...files, clientCaFile: ca.certificateFile } }]);
-    const { readFileSync } = await import('node:fs');
     const withCertificate = (one: { certificateFile: string; keyFile: string }): Client =>
       tls({ cert: readFileSync(one.certificateFile), key: readFileSync(one.keyFile) });
     const bad = withCertificate(stranger);
@@ -316,6 +315,10 @@ describe('TLS', () => {
       phone.socket.write(options('ok', 'TLS'));
       await eventually('the answer', () => phone.text.startsWith('SIP/2.0 200'));
     }
+    expect(bench.got.map(({ flow }) => bench.edge.clientCertificate(flow.id)?.subject)).toEqual([
+      'phone-ca',
+      undefined,
+    ]);
   });
 });
 
@@ -450,14 +453,25 @@ describe('starting', () => {
     });
   });
 
-  test('control is told the status', async () => {
+  test('control is told the status and the counters', async () => {
     await bench.start([{ transport: 'udp' }, { transport: 'tcp' }]);
-    const status = bench.edge.status();
-    expect(status).toMatchObject({
+    const phone = tcp(1);
+    phone.socket.write(options());
+    await eventually('the answer', () => phone.text !== '');
+    const channel = await bench.connect('control', 'control');
+    const { data } = await channel.request({ kind: 'status', data: {} }, 1_000);
+    expect(data).toMatchObject({
       id: 'edge1',
-      listeners: [{ transport: 'udp', address: '127.0.0.1' }, { transport: 'tcp' }],
+      listeners: [{ transport: 'udp', address: '127.0.0.1', port: bench.port() }, { transport: 'tcp' }],
+      flows: { tcp: 1 },
       zones: [{ id: 'a', open: true, switches: [{ id: 'a1', newCalls: 0 }] }],
+      counters: { 'received_total{transport="tcp"}': 1 },
     });
-    expect(bench.edge.metrics()).toContain('# TYPE twinline_edge_connections_total counter'.slice(0, 7));
+    const metrics = (await channel.request({ kind: 'metrics', data: {} }, 1_000)).data as { text: string };
+    expect(metrics.text).toContain(
+      '# TYPE twinline_edge_received_total counter\ntwinline_edge_received_total{transport="tcp"} 1\n',
+    );
+    expect(metrics.text).toContain('twinline_edge_flows{transport="tcp"} 1\n');
+    await expect(channel.request({ kind: 'dance', data: {} }, 1_000)).rejects.toThrow('dance');
   });
 });

@@ -9,7 +9,7 @@ import type { Connection, Connections } from './connections.ts';
 import type { Credentials } from './credentials.ts';
 import type { Address, ListenerOptions } from './options.ts';
 import type { Listener, Rim } from './rim.ts';
-import { Handshakes, hasUsableCertificate } from './tls.ts';
+import { certificateOf, Handshakes, hasUsableCertificate } from './tls.ts';
 
 const PING = '\r\n\r\n';
 const PONG = Buffer.from('\r\n');
@@ -104,6 +104,7 @@ function serveWebSocket(
   let speaksBinary = false;
   const connection: Connection = {
     flow: connections.newFlow(transport, local, socket),
+    certificate: certificateOf(socket),
     unsent: () => webSocket.bufferedAmount,
     // Text where it can be text: browsers' stacks expect it unless they speak binary themselves (RFC 7118 §5.1).
     write: (bytes) => webSocket.send(bytes, { binary: speaksBinary || !isUtf8(bytes) }),

@@ -14,6 +14,7 @@ import {
 } from '../../src/base/index.ts';
 import { type Edge, type EdgeLimits, type ListenerOptions, startEdge } from '../../src/edge/index.ts';
 import {
+  type Channel,
   connectLink,
   type EdgeToSwitch,
   type Flow,
@@ -40,6 +41,7 @@ export class SocketBench {
   readonly logged: { event: string; fields: Record<string, unknown> }[] = [];
   edge!: Edge;
   #switch: LinkClient | undefined;
+  readonly #clients: LinkClient[] = [];
 
   async start(listeners: Partial<ListenerOptions>[], limits: Partial<EdgeLimits> = {}): Promise<this> {
     const note = (fields: object, event: string): void => {
@@ -91,6 +93,21 @@ export class SocketBench {
     return this;
   }
 
+  /** A channel of another process to the edge. */
+  async connect(role: string, id: string): Promise<Channel> {
+    const client = connectLink({
+      path: join(this.directory, 'run', 'edge1.sock'),
+      self: { role, id, pid: process.pid, startTime: 0 },
+      clock: this.clock,
+      random: systemRandom,
+      log: silentLogger,
+      onChannel: () => {},
+    });
+    this.#clients.push(client);
+    await eventually(`${role} is connected`, () => client.channel !== undefined);
+    return client.channel!;
+  }
+
   port(index = 0): number {
     return this.edge.addresses[index]!.port;
   }
@@ -105,6 +122,7 @@ export class SocketBench {
 
   async stop(): Promise<void> {
     this.#switch?.close();
+    for (const client of this.#clients) client.close();
     await this.edge?.close();
     rmSync(this.directory, { recursive: true, force: true });
   }
