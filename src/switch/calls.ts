@@ -27,7 +27,7 @@ import type { DirectorySnapshot } from '../directory/index.ts';
 import { CALL_INDEX_ACCOUNT } from '../link/index.ts';
 import type { MediaEvent } from '../media/index.ts';
 import { callIdOf, fromOf, type SipMessage, tagOf } from '../sip/index.ts';
-import type { Sealer, StateKey, StatePort, Write } from '../state/index.ts';
+import type { CallKey, Sealer, StateKey, StatePort, Write } from '../state/index.ts';
 import type { Bundles } from './bundles.ts';
 import type { CallCarrier } from './carry-out.ts';
 
@@ -55,6 +55,8 @@ export interface RunningCall {
   readonly account: AccountId;
   readonly directoryNumber: number;
   readonly index: string;
+  /** Of this call alone; wrapped by the pair's key it lies beside what it encrypts. */
+  readonly key: CallKey;
   /** Undefined when nothing is left to remember and the record is to be deleted. */
   call: Call | undefined;
   streams: Record<StreamId, MediaId>;
@@ -126,6 +128,7 @@ export class CallTable {
       account: snapshot.account,
       directoryNumber: snapshot.number,
       index: callIndexId(callIdOf(newCall.invite) ?? '', (from && tagOf(from)) ?? ''),
+      key: this.#options.sealer.callKey(),
       call: undefined,
       streams: {},
       outbox: [],
@@ -173,8 +176,9 @@ export class CallTable {
   }
 
   /** Takes a call of a dead owner over: carries its last commands out again, then lets the call know. */
-  async adopt(sealed: Uint8Array, bundle: BundleId): Promise<void> {
-    const stored = this.#options.sealer.open(sealed) as StoredCall;
+  async adopt(sealed: string, bundle: BundleId): Promise<void> {
+    const bytes = Buffer.from(sealed, 'base64');
+    const stored = this.#options.sealer.open(bytes) as StoredCall;
     if (this.#calls.has(stored.call.id)) return;
     const running: RunningCall = {
       id: stored.call.id,
@@ -182,6 +186,7 @@ export class CallTable {
       account: stored.account,
       directoryNumber: stored.directoryNumber,
       index: stored.index,
+      key: this.#options.sealer.keyOf(bytes),
       call: stored.call,
       streams: { ...stored.streams },
       outbox: [],
@@ -320,7 +325,9 @@ export class CallTable {
       directoryNumber: running.directoryNumber,
       index: running.index,
     };
-    const writes: Write[] = [{ op: 'put', key: call, value: this.#options.sealer.seal(stored) }];
+    const writes: Write[] = [
+      { op: 'put', key: call, value: seal(this.#options.sealer, stored, running.key) },
+    ];
     if (!this.#indexed.has(running)) {
       this.#indexed.add(running);
       writes.push({ op: 'put', key: index, value: running.bundle });
@@ -340,6 +347,11 @@ export class CallTable {
     this.#calls.delete(running.id);
     this.#options.onEnded(running);
   }
+}
+
+function seal(sealer: Sealer, stored: StoredCall, key: CallKey): string {
+  const sealed = sealer.seal(stored, key);
+  return Buffer.from(sealed.buffer, sealed.byteOffset, sealed.byteLength).toString('base64');
 }
 
 /** The id of a call's index entry: what an edge can read from a CANCEL, or from an INVITE that comes again. */

@@ -319,7 +319,7 @@ export class CallSwitch {
   async #adopt(bundle: BundleId): Promise<void> {
     const { state, directories, log } = this.#options;
     for (const { snapshot } of directories.directories.accounts) {
-      const stored = await state.list<Uint8Array>(snapshot.account, 'call', `${bundle}/`);
+      const stored = await state.list<string>(snapshot.account, 'call', `${bundle}/`);
       await Promise.all(
         stored.map(async ({ value, key }) => {
           try {

@@ -1,6 +1,7 @@
 import {
   type EdgeId,
   type FlowId,
+  type Logger,
   type MediaId,
   randomBelow,
   type SwitchId,
@@ -13,10 +14,11 @@ import {
 import type { DirectorySnapshot } from '../../src/directory/index.ts';
 import { indexDirectories } from '../../src/directory/index.ts';
 import { type Address, EdgeCore } from '../../src/edge/index.ts';
-import { CALL_INDEX_ACCOUNT, type Flow, type ProcessRef } from '../../src/link/index.ts';
+import type { Flow, ProcessRef } from '../../src/link/index.ts';
 import { MemoryCluster, type MemoryState, sealer } from '../../src/state/index.ts';
 import { CallSwitch } from '../../src/switch/index.ts';
 import { type ChildRole, Supervisor } from '../../src/zone/index.ts';
+import { settle } from '../support/virtual-time.ts';
 import { SimMedia } from './media.ts';
 import { SimLinks, SimProcess } from './process.ts';
 
@@ -27,6 +29,16 @@ export interface WorldOptions {
   readonly lossRatio?: number;
   readonly duplicateRatio?: number;
   readonly delayMs?: { readonly min: number; readonly max: number };
+}
+
+/** With TWINLINE_SIM_LOG set every process of the world tells what it does, with the virtual time. */
+function worldLog(clock: VirtualClock, process: SimProcess): Logger {
+  if (globalThis.process.env['TWINLINE_SIM_LOG'] === undefined) return silentLogger;
+  const tell = (fields: object, event: string) =>
+    console.log(
+      `${clock.nowMs().toFixed(1)} ${process.name}#${process.pid} ${event} ${JSON.stringify(fields)}`,
+    );
+  return { debug: tell, info: tell, warn: tell, error: tell, child: () => worldLog(clock, process) };
 }
 
 export type ZoneName = 'a' | 'b';
@@ -118,7 +130,7 @@ export class World {
         },
         gone: () => Promise.resolve(),
       },
-      log: silentLogger,
+      log: worldLog(this.clock, process),
       self: process.peer,
     });
     this.zones.set(zone, { process, supervisor, state });
@@ -180,10 +192,9 @@ export class World {
       },
       tokens: this.#tokens,
       state: this.cluster.open('a' as ZoneId, 'b' as ZoneId),
-      accounts: () => [CALL_INDEX_ACCOUNT],
       clock: process.clock,
       random: this.random,
-      log: silentLogger,
+      log: worldLog(this.clock, process),
     });
     this.#edge = { process, core };
     this.links.serve('edge edge1', process, (channel) => core.connected(channel));
@@ -226,7 +237,7 @@ export class World {
       pairSecret: Buffer.alloc(32, 7),
       directories: { directories, refresh: async () => {}, close: () => {} },
       serverName: 'Twinline',
-      log: silentLogger,
+      log: worldLog(this.clock, process),
     });
     this.switches.set(process.id, { process, callSwitch });
     process.onExit(() => callSwitch.stop());
@@ -251,4 +262,27 @@ export class World {
         process.alive && (process.id === zone || (process.role !== 'edge' && process.id.startsWith(zone))),
     );
   }
+}
+
+/** Runs a script on the world's time: whenever it waits, the clock moves to the next thing that happens. */
+export async function play<T>(world: World, script: () => Promise<T>, limitMs = 10 * 60_000): Promise<T> {
+  const endMs = world.clock.nowMs() + limitMs;
+  let done = false;
+  const result = script().finally(() => {
+    done = true;
+  });
+  result.catch(() => {});
+  for (;;) {
+    await settle();
+    if (done) return result;
+    const dueMs = world.clock.nextDueMs();
+    if (dueMs === undefined || dueMs > endMs)
+      throw new Error(`the script still waits after ${limitMs} ms of virtual time`);
+    world.clock.runNext();
+  }
+}
+
+/** Lets virtual time pass inside a script. */
+export function pass(world: World, ms: number): Promise<void> {
+  return new Promise((resolve) => world.clock.after(ms, resolve));
 }

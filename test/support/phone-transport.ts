@@ -53,6 +53,9 @@ export interface PhoneTransportOptions {
 
 const CONNECT_WITHIN_MS = 10_000;
 
+/** What a phone needs of its sockets. */
+export type PhoneSockets = Pick<PhoneTransport, 'open' | 'listening' | 'listen' | 'flowTo' | 'close'>;
+
 /** All sockets of one phone. */
 export class PhoneTransport {
   readonly #options: PhoneTransportOptions;

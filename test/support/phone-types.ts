@@ -1,7 +1,14 @@
 import type { Clock, Random } from '../../src/base/index.ts';
 import type { SrtpSuite } from '../../src/sdp/index.ts';
 import type { SessionTimerPolicy, SipMessage, TransactionTimes } from '../../src/sip/index.ts';
-import type { DatagramFilter, Endpoint, PhoneTransportName } from './phone-transport.ts';
+import type {
+  DatagramFilter,
+  Endpoint,
+  FlowHandlers,
+  PhoneSockets,
+  PhoneTransportName,
+  PhoneTransportOptions,
+} from './phone-transport.ts';
 
 /** What a call's media does for its signalling. One per call; SDP in, SDP out. */
 export interface PhoneMedia {
@@ -69,6 +76,8 @@ export interface PhoneOptions {
   readonly filter?: DatagramFilter;
   readonly ca?: string;
   readonly path?: string;
+  /** Sockets of another kind than real ones: a simulator's. */
+  readonly newTransport?: (options: PhoneTransportOptions, handlers: FlowHandlers) => PhoneSockets;
   /** A registered flow that ends is opened and registered anew after this time. Absent: never. */
   readonly recoverAfterMs?: number;
   /** The interval of keep-alives; absent: by `Flow-Timer`, else RFC 5626's defaults; 0: none. */

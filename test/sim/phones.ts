@@ -1,0 +1,167 @@
+import { type DirectorySnapshot, readAccountConfig } from '../../src/directory/index.ts';
+import { audioOf, parseSdp } from '../../src/sdp/index.ts';
+import { toBytes } from '../../src/sip/index.ts';
+import { Phone, type PhoneMedia, type PhoneMediaFactory, type PhoneOptions } from '../support/phone.ts';
+import type { Endpoint, FlowHandlers, PhoneFlow, PhoneSockets } from '../support/phone-transport.ts';
+import type { World } from './world.ts';
+
+/** The demo's users, as the installation would compile them. */
+export async function demoDirectory(): Promise<DirectorySnapshot> {
+  const read = await readAccountConfig(new URL('../../config/demo', import.meta.url).pathname);
+  if (!read.ok) throw new Error(read.error.map((problem) => problem.message).join('\n'));
+  return { ...(JSON.parse(JSON.stringify(read.value)) as DirectorySnapshot), number: 1 };
+}
+
+let nextHost = 1;
+
+/** A phone of the simulated world: our own user agent on a datagram network that exists only there. */
+export async function simPhone(
+  world: World,
+  user: string,
+  options: Partial<PhoneOptions> = {},
+): Promise<Phone> {
+  const local: Endpoint = { address: `10.0.${nextHost >> 8}.${nextHost & 255}`, port: 5060 };
+  nextHost = (nextHost + 1) & 0xffff;
+  return Phone.open({
+    user,
+    password: `demo-${user}`,
+    domain: 'demo.twinline.test',
+    servers: [world.edgeAddress],
+    clock: world.clock,
+    random: world.random,
+    keepAliveMs: 0,
+    media: simMedia(local),
+    newTransport: (_of, handlers) => new SimSockets(world, local, handlers),
+    waitMs: REAL_WAIT_MS,
+    ...options,
+  });
+}
+
+/** Waits end by real time: long enough for any stretch of virtual time. */
+const REAL_WAIT_MS = 15_000;
+
+class SimSockets implements PhoneSockets {
+  readonly listening: Endpoint;
+  readonly #flow: PhoneFlow;
+  #open = false;
+
+  constructor(world: World, local: Endpoint, handlers: FlowHandlers) {
+    this.listening = local;
+    const isOpen = () => this.#open;
+    this.#flow = {
+      transport: 'udp',
+      reliable: false,
+      local,
+      remote: world.edgeAddress,
+      get closed() {
+        return !isOpen();
+      },
+      send: (text) => {
+        if (isOpen()) world.toEdge(toBytes(text), local);
+        return isOpen();
+      },
+      sendRaw: (bytes) => world.toEdge(bytes, local),
+      ping: () => {},
+      close: () => {},
+      destroy: () => {},
+    };
+    world.plug(local, {
+      receive: (bytes) => {
+        if (isOpen()) handlers.message(bytes, this.#flow);
+      },
+    });
+  }
+
+  async open(): Promise<void> {
+    this.#open = true;
+  }
+
+  async listen(): Promise<Endpoint> {
+    return this.listening;
+  }
+
+  async flowTo(): Promise<PhoneFlow> {
+    return this.#flow;
+  }
+
+  async close(): Promise<void> {
+    this.#open = false;
+  }
+}
+
+/** What a simulated phone's media knows: where it listens and where it was told to send. */
+export interface SimPhoneMedia extends PhoneMedia {
+  readonly local: Endpoint;
+  readonly remote: Endpoint | undefined;
+  /** What the last agreed descriptions let it do. */
+  readonly sends: boolean;
+  readonly receives: boolean;
+}
+
+type Way = 'sendrecv' | 'sendonly' | 'recvonly' | 'inactive';
+
+let nextPort = 30_000;
+
+function simMedia(at: Endpoint): PhoneMediaFactory {
+  return async () => {
+    const local: Endpoint = { address: at.address, port: nextPort };
+    nextPort += 2;
+    let version = 0;
+    let holding = false;
+    let remote: Endpoint | undefined;
+    let theirs: Way = 'sendrecv';
+    let ours: Way = 'sendrecv';
+    const describe = (direction: Way): string => {
+      ours = direction;
+      return [
+        'v=0',
+        `o=- ${local.port} ${++version} IN IP4 ${local.address}`,
+        's=-',
+        `c=IN IP4 ${local.address}`,
+        't=0 0',
+        `m=audio ${local.port} RTP/AVP 0 101`,
+        'a=rtpmap:0 PCMU/8000',
+        'a=rtpmap:101 telephone-event/8000',
+        `a=${direction}`,
+        '',
+      ].join('\r\n');
+    };
+    const take = (sdp: string): void => {
+      const parsed = parseSdp(sdp);
+      const audio = parsed.ok ? audioOf(parsed.value) : undefined;
+      if (audio === undefined || audio.port === 0) throw new Error(`no audio in ${sdp}`);
+      remote = { address: audio.address ?? '', port: audio.port };
+      theirs = audio.direction;
+    };
+    const answerTo = (direction: Way): Way => {
+      const wanted = holding ? 'sendonly' : 'sendrecv';
+      const sends = wanted.startsWith('send') && (direction === 'sendrecv' || direction === 'recvonly');
+      const receives = wanted === 'sendrecv' && (direction === 'sendrecv' || direction === 'sendonly');
+      return sends ? (receives ? 'sendrecv' : 'sendonly') : receives ? 'recvonly' : 'inactive';
+    };
+    const media: SimPhoneMedia = {
+      local,
+      get remote() {
+        return remote;
+      },
+      get sends() {
+        return ours.startsWith('send') && theirs !== 'sendonly' && theirs !== 'inactive';
+      },
+      get receives() {
+        return (ours === 'sendrecv' || ours === 'recvonly') && theirs.startsWith('send');
+      },
+      offer: () => describe(holding ? 'sendonly' : 'sendrecv'),
+      answer: (offerSdp) => {
+        take(offerSdp);
+        return describe(answerTo(theirs));
+      },
+      apply: take,
+      hold: (on) => {
+        holding = on;
+      },
+      close: () => {},
+      stats: () => ({}),
+    };
+    return media;
+  };
+}
