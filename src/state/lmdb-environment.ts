@@ -128,11 +128,21 @@ async function causeOf(error: unknown): Promise<unknown> {
 export function writeError(cause: unknown): TwinlineError {
   const message = messageOf(cause);
   if (/MAP_FULL|mapsize|No space|ENOSPC|File too large/i.test(message)) {
-    return new TwinlineError('state_full', `the state could not be written, the disk is full (${message})`, {
-      cause,
-    });
+    return new TwinlineError(
+      'state_full',
+      `the state could not be written (${message}): is there room on the disk?`,
+      {
+        cause,
+      },
+    );
   }
-  return new TwinlineError('state_write_failed', `the state could not be written (${message})`, { cause });
+  return new TwinlineError(
+    'state_write_failed',
+    `the state could not be written (${message}): is there room on the disk?`,
+    {
+      cause,
+    },
+  );
 }
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -64,7 +64,7 @@ export function sealer(keys: PairKeys, random: Random): Sealer {
 
 /** Drawn from the operating system 64 at a time: one draw costs 2 µs, a third of sealing. */
 function nonces(random: Random): () => Uint8Array {
-  let drawn = new Uint8Array(0);
+  let drawn: Uint8Array = new Uint8Array(0);
   let at = 0;
   return () => {
     if (at >= drawn.length) {

@@ -3,8 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { silentLogger, VirtualClock } from '../../src/base/index.ts';
 import { type Channel, connectLink, listenLink, memoryLink, type Peer } from '../../src/link/index.ts';
-import { systemClock } from '../../src/native/clock.ts';
-import { systemRandom } from '../../src/native/random.ts';
+import { systemClock, systemRandom } from '../../src/native/index.ts';
 import { linkContract } from './link.ts';
 
 const edge: Peer = { role: 'edge', id: 'edge1', pid: 11, startTime: 110 };
