@@ -100,7 +100,7 @@ function inviteResponse(
       // RFC 6026 §8.4: a 2xx of every fork is the user's, and it acknowledges each.
       if (isSuccess(response.status)) {
         return {
-          tx: { ...tx, state: 'Accepted', timers: { M: nowMs + 64 * times.t1Ms } },
+          tx: { ...tx, state: 'Accepted', timers: { M: nowMs + 64 * times.t1Ms }, request: '' },
           outputs: [deliver],
         };
       }
@@ -140,6 +140,7 @@ function inviteFailed(
       ...tx,
       state: 'Completed',
       timers: { D: nowMs + times.timerDMs },
+      request: '',
       ...(ack === undefined ? {} : { ack }),
     },
     outputs,
@@ -161,7 +162,10 @@ function nonInviteResponse(
       if (tx.reliable) {
         return { tx: { ...tx, state: 'Terminated', timers: {} }, outputs: [deliver, terminated] };
       }
-      return { tx: { ...tx, state: 'Completed', timers: { K: nowMs + times.t4Ms } }, outputs: [deliver] };
+      return {
+        tx: { ...tx, state: 'Completed', timers: { K: nowMs + times.t4Ms }, request: '' },
+        outputs: [deliver],
+      };
     case 'Completed': // K absorbs repeated final responses.
     case 'Terminated':
       return { tx, outputs: [] };

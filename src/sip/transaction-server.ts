@@ -66,11 +66,13 @@ function inviteRequest(
     case 'Accepted':
       // RFC 6026 §7.1: the user repeats the 2xx itself; a repeated INVITE is absorbed, an ACK with its branch passes.
       return { tx, outputs: isAck ? [{ type: 'deliver', message: request }] : [] };
-    case 'Completed':
+    case 'Completed': {
       if (!isAck) return { tx, outputs: again };
       // §17.2.1: over a stream I is zero.
       if (tx.reliable) return { tx: { ...tx, state: 'Terminated', timers: {} }, outputs: [terminated] };
-      return { tx: { ...tx, state: 'Confirmed', timers: { I: nowMs + times.t4Ms } }, outputs: [] };
+      const { lastResponse: _, ...rest } = tx;
+      return { tx: { ...rest, state: 'Confirmed', timers: { I: nowMs + times.t4Ms } }, outputs: [] };
+    }
     case 'Confirmed': // I absorbs repeated ACKs.
     case 'Terminated':
       return { tx, outputs: [] };

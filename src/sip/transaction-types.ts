@@ -29,7 +29,10 @@ export interface InviteClientTransaction
     'Calling' | 'Proceeding' | 'Accepted' | 'Completed' | 'Terminated',
     'A' | 'B' | 'D' | 'M'
   > {
-  /** The INVITE as it was sent: it is sent again, and the ACK for a failure is made from it. */
+  /**
+   * The INVITE as it was sent: it is sent again, and the ACK for a failure is made from it. Empty once neither can happen any more, so that
+   * what lingers for 32 s weighs little.
+   */
   readonly request: string;
   /** The ACK for the final response in `Completed`. */
   readonly ack?: string;
@@ -42,6 +45,7 @@ export interface NonInviteClientTransaction
     'Trying' | 'Proceeding' | 'Completed' | 'Terminated',
     'E' | 'F' | 'K'
   > {
+  /** As it was sent; empty once there is a final response. */
   readonly request: string;
 }
 

@@ -151,6 +151,19 @@ describe('INVITE client transaction (RFC 3261 figure 5, RFC 6026 §7.2)', () => 
     expect(drive(tx, 'INVITE', [...before, input])).toMatchObject({ state, outputs, timers });
   });
 
+  test('what is never sent again is not kept', () => {
+    for (const status of [200, 486]) {
+      expect(receiveResponse(client('INVITE').tx, answer('INVITE', status), START_MS).tx).toMatchObject({
+        request: '',
+      });
+      expect(receiveResponse(client('BYE').tx, answer('BYE', status), START_MS).tx).toMatchObject({
+        request: '',
+      });
+    }
+    const failed = respond(server('INVITE').tx, serialize(answer('INVITE', 486)), 486, START_MS).tx;
+    expect(receiveRequest(failed, ACK, START_MS).tx).not.toHaveProperty('lastResponse');
+  });
+
   test('the ACK for a failure is made as §17.1.1.3 says', () => {
     const invite = request('INVITE', { Route: '<sip:proxy.example.com;lr>', Authorization: 'Digest x="y"' });
     const { tx } = startClient(invite, { reliable: false, nowMs: START_MS });
