@@ -1,31 +1,138 @@
+import type { Socket } from 'node:net';
+import {
+  connect,
+  createServer,
+  type DetailedPeerCertificate,
+  type PeerCertificate,
+  type TLSSocket,
+} from 'node:tls';
 import { TwinlineError } from '../base/index.ts';
+import { Acceptor } from './acceptor.ts';
+import { keepConnected } from './client.ts';
 import type { ConnectOptions, LinkClient, LinkListener, LinkOptions } from './options.ts';
 
-/** PEM texts. The certificate's name (CN, or a SAN `URI:twinline:role:id`) is `role:id`, signed by `ca`. */
+/**
+ * PEM texts. The certificate's name is `role:id`, as its CN or as a SAN `URI:twinline:role:id`; the installation's own `ca`
+ * signs all of them, and no other is believed (TR-MEDIA-04).
+ */
 export interface LinkCredentials {
   readonly ca: string;
   readonly cert: string;
   readonly key: string;
 }
 
+const TLS13 = { minVersion: 'TLSv1.3', maxVersion: 'TLSv1.3' } as const;
+const HANDSHAKE_MS = 5000;
+
+/** Serves links by mutual TLS 1.3. `reload` changes the certificate for new connections and drops none. */
 export async function listenTlsLink(
-  _options: LinkOptions & {
+  options: LinkOptions & {
     readonly host: string;
     readonly port: number;
     readonly credentials: LinkCredentials;
   },
 ): Promise<LinkListener & { readonly port: number; reload(credentials: LinkCredentials): void }> {
-  throw new TwinlineError('not_ready', 'listenTlsLink is being written');
+  const { host, port, credentials, log } = options;
+  const acceptor = new Acceptor(options, true);
+  const server = createServer({
+    ...credentials,
+    ...TLS13,
+    requestCert: true,
+    rejectUnauthorized: true,
+    handshakeTimeout: HANDSHAKE_MS,
+  });
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
+  server.on('tlsClientError', (error, socket) => {
+    log.warn({ remote: socket.remoteAddress, reason: error.message }, 'link.tls_refused');
+  });
+  server.on('secureConnection', (socket) => {
+    socket.setNoDelay(true);
+    const names = namesOf(socket.getPeerCertificate());
+    acceptor.accept(socket, ({ role, id }) =>
+      names.includes(`${role}:${id}`) ? undefined : mismatch(`${role}:${id}`, names),
+    );
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (cause: NodeJS.ErrnoException) =>
+      reject(
+        new TwinlineError(
+          'link_in_use',
+          `cannot listen on ${host}:${port} for links (${cause.code}): choose another`,
+          {
+            cause,
+          },
+        ),
+      ),
+    );
+    server.listen(port, host, resolve);
+  });
+  const address = server.address();
+  return {
+    port: typeof address === 'object' && address !== null ? address.port : port,
+    reload: (renewed) => server.setSecureContext({ ...renewed, ...TLS13 }),
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        acceptor.closeAll('the listener was closed');
+        // Those still in their handshake have no channel that could be closed.
+        for (const socket of sockets) if (!socket.destroyed && socket.bytesRead === 0) socket.destroy();
+      }),
+  };
 }
 
+/** Connects by mutual TLS 1.3 for ever; only `expect` is talked to, however valid another's certificate. */
 export function connectTlsLink(
-  _options: ConnectOptions & {
+  options: ConnectOptions & {
     readonly host: string;
     readonly port: number;
-    readonly credentials: LinkCredentials;
-    /** Whom we mean to reach: the certificate must bear this name. */
+    /** Read anew for each attempt, so that a renewed certificate is used without a restart. */
+    readonly credentials: LinkCredentials | (() => LinkCredentials);
+    /** Whom we mean to reach: the certificate and the greeting must bear this name. */
     readonly expect: { readonly role: string; readonly id: string };
   },
 ): LinkClient {
-  throw new TwinlineError('not_ready', 'connectTlsLink is being written');
+  const { host, port, credentials, expect } = options;
+  const expected = `${expect.role}:${expect.id}`;
+  const refuse = (peer: { readonly role: string; readonly id: string }): string | undefined =>
+    `${peer.role}:${peer.id}` === expected
+      ? undefined
+      : `${peer.role}:${peer.id} answers where ${expected} was meant`;
+  return keepConnected(
+    {
+      open: () =>
+        connect({
+          host,
+          port,
+          ...(typeof credentials === 'function' ? credentials() : credentials),
+          ...TLS13,
+          // The name is pinned to the installation's own CA, not to DNS.
+          checkServerIdentity: (_, certificate) => {
+            const names = namesOf(certificate);
+            return names.includes(expected) ? undefined : new Error(mismatch(expected, names));
+          },
+        }).setNoDelay(true) as TLSSocket,
+      ready: 'secureConnect',
+      remainingDeadlines: true,
+      target: `${host}:${port}`,
+    },
+    { ...options, refuse: (peer) => refuse(peer) ?? options.refuse?.(peer) },
+  );
 }
+
+function namesOf(certificate: PeerCertificate | DetailedPeerCertificate): string[] {
+  const names: string[] = [];
+  const { CN } = certificate.subject ?? {};
+  if (typeof CN === 'string') names.push(CN);
+  // Node quotes entries that could be mistaken; a quoted one is never ours.
+  for (const entry of certificate.subjectaltname?.split(', ') ?? []) {
+    if (entry.startsWith('URI:twinline:')) names.push(entry.slice('URI:twinline:'.length));
+  }
+  return names;
+}
+
+const mismatch = (wanted: string, names: readonly string[]): string =>
+  `the certificate is for ${names.join(', ') || 'nobody'}, not for ${wanted}`;
