@@ -376,7 +376,15 @@ export class Phone implements PhoneCore {
     }
     const call = new PhoneCall(this, 'in', callId, () => this.#active.delete(callId));
     this.#active.set(callId, call);
-    const media = await this.newMedia();
+    let media: PhoneMedia;
+    try {
+      media = await this.newMedia();
+    } catch (error) {
+      this.flowEvents.add(`no media: ${String(error)}`);
+      incoming.respond(createResponse(incoming.request, 500, { toTag: localTag }));
+      this.#active.delete(callId);
+      return;
+    }
     if (this.#closed) return media.close();
     call.media = media;
     call.callee = new CalleeInvite(call, this, { incoming, localTag, media });
