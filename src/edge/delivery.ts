@@ -78,10 +78,11 @@ export class Delivery {
       counters.add('dropped_total', 'reason="too_many_refusals"');
       return;
     }
-    const why = parsed.ok ? {} : { reason: parsed.reason };
-    const options = status === 503 ? { retryAfterSec: limits.retryAfterSec } : why;
-    const { bytes: answer, remote } = refuse(flow, request, status, options);
-    counters.add('refused_total', `status="${status}",reason="${reason}"`);
+    // What is wrong with the message itself comes first: 505, 414, 513 … (RFC 3261 §8.2, §21.4).
+    const [code, why] = parsed.ok ? [status, {}] : [parsed.status ?? status, { reason: parsed.reason }];
+    const options = code === 503 ? { retryAfterSec: limits.retryAfterSec } : why;
+    const { bytes: answer, remote } = refuse(flow, request, code, options);
+    counters.add('refused_total', `status="${code}",reason="${reason}"`);
     transports.send(flow.id, answer, remote);
   }
 }
