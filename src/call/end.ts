@@ -1,3 +1,4 @@
+import type { StreamId } from '../base/index.ts';
 import { type SipHeader, terminateDialog } from '../sip/index.ts';
 import type { Call, CallEnd, ClientRequest, Leg } from './model.ts';
 import { recordOf } from './record.ts';
@@ -143,14 +144,23 @@ export function closeStreamOf(work: Work, leg: Leg): void {
   const { stream } = leg.media;
   if (stream === undefined) return;
   delete leg.media.stream;
-  work.commands.push({ type: 'media-close', streams: [stream] });
+  close(work, [stream]);
+}
+
+/** What this step wanted of these streams is void: an adopter that carries the commands out again shall not open them anew. */
+function close(work: Work, streams: readonly StreamId[]): void {
+  for (let at = work.commands.length - 1; at >= 0; at--) {
+    const command = work.commands[at];
+    if (command?.type === 'media-put' && streams.includes(command.stream.id)) work.commands.splice(at, 1);
+  }
+  work.commands.push({ type: 'media-close', streams });
 }
 
 function closeStreams(work: Work): void {
   const { call } = work;
   const streams = call.legs.flatMap(({ media }) => (media.stream === undefined ? [] : [media.stream]));
   call.closing = { untilMs: work.ctx.nowMs + REPORTS_WAIT_MS, streams };
-  if (streams.length > 0) work.commands.push({ type: 'media-close', streams });
+  if (streams.length > 0) close(work, streams);
 }
 
 /** Writes the record once the figures are there, or have not come in time. */

@@ -3,8 +3,12 @@ import type { Leg, ServerRequest } from './model.ts';
 import { type Answer, openClientInvite } from './wire.ts';
 
 /** An offer of ours on this leg is open: in an INVITE, an UPDATE, or a 2xx that waits for its ACK. */
-const offersAt = (leg: Leg): boolean =>
-  leg.media.offered !== undefined || openClientInvite(leg) !== undefined || leg.ackOwed !== undefined;
+function offersAt(leg: Leg): boolean {
+  const invite = openClientInvite(leg);
+  // The first INVITE rings on after a reliable 1xx has answered its offer (RFC 3311 §5.1).
+  const asks = invite !== undefined && (invite.purpose.kind !== 'invite' || !leg.media.agreed);
+  return leg.media.offered !== undefined || asks || leg.ackOwed !== undefined;
+}
 
 /**
  * Why a re-INVITE or UPDATE cannot be taken up now: 491 when it met one of ours on either leg, both ends then wait by chance and try again
@@ -18,7 +22,9 @@ export function collision(
 ): (Answer & { readonly status: number }) | undefined {
   const another = leg.servers.some(
     (open) =>
-      open !== server && open.request !== undefined && (open.method === 'INVITE' || open.method === 'UPDATE'),
+      open !== server &&
+      open.request !== undefined &&
+      (open.method === 'UPDATE' || (open.method === 'INVITE' && !isAnsweredEarly(leg, open))),
   );
   if (another) {
     return { status: 500, headers: [{ name: 'Retry-After', value: String(randomBelow(random, 11)) }] };
@@ -30,6 +36,9 @@ export function collision(
     (offersAt(other) || other.answer !== undefined || other.media.unanswered !== undefined);
   return otherBusy ? { status: 491 } : undefined;
 }
+
+const isAnsweredEarly = (leg: Leg, invite: ServerRequest): boolean =>
+  invite.cseq === leg.inviteCseq && leg.media.agreed && leg.state !== 'confirmed';
 
 /** How long to wait after a 491 (RFC 3261 §14.1): the owner of the Call-ID 2.1 to 4 s, the other up to 2 s, in steps of 10 ms. */
 export const retryDelayMs = (leg: Leg, random: Random): number =>

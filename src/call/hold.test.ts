@@ -85,6 +85,41 @@ describe('hold and resume', () => {
     hangUp(alice, bob);
   });
 
+  scene('a body that is not SDP: 415', {}, (it) => {
+    const { alice, bob } = it;
+    talk(it);
+    alice.asks('INVITE', { body: '--x', contentType: 'multipart/mixed;boundary=x' });
+    alice.acks(alice.response(415));
+    expect(
+      bob.heard.filter((message) => message.kind === 'request' && message.method === 'INVITE'),
+    ).toHaveLength(1);
+    hangUp(alice, bob);
+  });
+
+  scene('an UPDATE in early media goes through before bob has answered', {}, ({ flow, alice, bob }) => {
+    alice.calls('1002', {}, { headers: withUpdate });
+    const invite = bob.request('INVITE');
+    bob.answers(invite, 183, { body: bob.sdp(), headers: withUpdate });
+    alice.response(183);
+    alice.asks('UPDATE', { body: alice.sdp({ direction: 'sendonly', version: 2 }), headers: withUpdate });
+    bob.answers(bob.request('UPDATE'), 200, { body: bob.sdp({ direction: 'recvonly', version: 2 }) });
+    expect(alice.response(200, 'UPDATE').body).toContain('a=recvonly');
+    expect([...flow.streams.values()][0]?.direction).toBe('recvonly');
+    bob.answers(invite, 486);
+    alice.acks(alice.response(486));
+  });
+
+  scene('an UPDATE before there is any answer must wait: 500 with Retry-After', {}, ({ alice, bob }) => {
+    alice.calls('1002', {}, { headers: withUpdate });
+    const invite = bob.request('INVITE');
+    bob.answers(invite, 180);
+    alice.response(180);
+    alice.asks('UPDATE', { body: alice.sdp({ direction: 'sendonly', version: 2 }), headers: withUpdate });
+    alice.response(500);
+    bob.answers(invite, 486);
+    alice.acks(alice.response(486));
+  });
+
   scene('bob refuses the change: the call stays as it was', {}, (it) => {
     const { flow, alice, bob } = it;
     talk(it);

@@ -34,6 +34,10 @@ export function renegotiate(work: Work, leg: Leg, server: ServerRequest, request
   const { call, ctx } = work;
   const other = peerOf(call, leg);
   leg.peer = peerAllows(leg.peer, request);
+  if (request.body !== '' && !isSdp(request)) {
+    answerRequest(work, leg, server, 415, { headers: [{ name: 'Accept', value: 'application/sdp' }] });
+    return;
+  }
   const session = answerSessionTimer(request, SESSION_POLICY, ctx.nowMs);
   if (session.type === 'too-small') {
     answerRequest(work, leg, server, 422, { headers: [{ name: 'Min-SE', value: String(session.minSec) }] });

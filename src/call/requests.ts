@@ -28,7 +28,9 @@ export function receive(work: Work, request: SipRequest, flow: Flow): void {
   for (const leg of work.call.legs) {
     const server = leg.servers.find(({ tx }) => tx.key === key);
     if (server === undefined) continue;
-    if (isKnownWay(leg, flow)) receiveAgain(work, leg, server, request);
+    if (!isKnownWay(leg, flow)) return;
+    follow(leg, flow);
+    receiveAgain(work, leg, server, request);
     return;
   }
   const toTag = tagOf(toOf(request));

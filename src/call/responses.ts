@@ -9,7 +9,7 @@ import {
 import { deviceAnswers } from './answer.ts';
 import { deviceProgresses } from './early-media.ts';
 import { closeStreamOf, finishLeg } from './end.ts';
-import { isKnownWay } from './flow.ts';
+import { follow, isKnownWay } from './flow.ts';
 import { renegotiated } from './hold.ts';
 import { infoAnswered } from './info.ts';
 import type { ClientRequest, Leg, ServerRequest } from './model.ts';
@@ -26,6 +26,7 @@ export function receiveReply(work: Work, response: SipResponse, flow: Flow): voi
     if (client === undefined) continue;
     // The branch is ours and secret enough, yet a stranger's answer to it shall not end a call.
     if (!isKnownWay(leg, flow)) return;
+    follow(leg, flow);
     const { tx, outputs } = receiveResponse<ClientTransaction>(client.tx, response, work.ctx.nowMs);
     // The INVITE is not sent again any more, and it holds keys: the ACKs are made without it.
     client.tx =

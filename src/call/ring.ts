@@ -147,8 +147,14 @@ function offerTo(work: Work, leg: Leg): ReturnType<typeof makeOffer> | undefined
 export function deviceFailed(work: Work, leg: Leg, status: number, reason: string): void {
   const { call } = work;
   if (leg.state !== 'ending') finishLeg(leg);
+  const caller = callerLeg(call);
+  const wasHeard = leg.media.stream !== undefined && caller.media.source === leg.media.stream;
   closeStreamOf(work, leg);
   if (call.end !== undefined) return;
+  if (wasHeard) {
+    delete caller.media.source;
+    putStream(work, caller);
+  }
   leg.failure = { status, reason };
   // A 6xx speaks for the person, not for the device.
   const final = status >= 600 || (liveCallees(call).length === 0 && !ringNext(work));

@@ -19,9 +19,22 @@ export function beginCall(newCall: NewCall, ctx: CallContext): Step<Call> {
 
 /** What follows from an event. The call that comes in is not changed. */
 export function step(call: Call, event: CallEvent, ctx: CallContext): Step<Call> {
+  if (changesNothing(call, event)) return { call, commands: [], wakeAtMs: nextWakeMs(call) };
   const work: Work = { call: copyOf(call), ctx, commands: [] };
   act(work, event);
   return finished(work);
+}
+
+/** The same value again tells the switch that there is nothing to write: each change of a stream is answered by its port once more. */
+function changesNothing(call: Call, event: CallEvent): boolean {
+  if (event.type === 'media-event') return event.event.type !== 'silent';
+  if (event.type !== 'media-opened') return false;
+  const { opened } = event;
+  const known = call.legs.find(({ media }) => media.stream === opened.stream)?.media.opened;
+  return (
+    call.end !== undefined ||
+    (known?.address === opened.address && known.port === opened.port && known.rtcpPort === opened.rtcpPort)
+  );
 }
 
 function act(work: Work, event: CallEvent): void {
@@ -162,6 +175,8 @@ function finished(work: Work): Step<Call> {
   for (const leg of call.legs) {
     leg.clients = leg.clients.filter(({ tx }) => tx.state !== 'Terminated');
     leg.servers = leg.servers.filter(({ tx }) => tx.state !== 'Terminated');
+    // Repeated 2xx come while the INVITE's transaction lives (RFC 6026), and no longer.
+    if (leg.ack !== undefined && !leg.clients.some(({ method }) => method === 'INVITE')) delete leg.ack;
   }
   const isForgotten =
     call.state === 'ended' &&
