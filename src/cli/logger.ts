@@ -45,7 +45,7 @@ export function createLogger(options: {
   return pino(
     {
       level,
-      base: { process: name, pid: process.pid },
+      base: { process: name },
       timestamp: pino.stdTimeFunctions.isoTime,
       redact: { paths: SECRETS, censor: '[redacted]' },
     },

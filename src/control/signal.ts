@@ -1,4 +1,5 @@
 import { type Clock, type Logger, TwinlineError } from '../base/index.ts';
+import type { ProcessRef } from '../link/index.ts';
 import { isSameProcess, killExact } from '../native/index.ts';
 import type { SignalledProcesses } from './commands.ts';
 import type { Shape } from './gather.ts';
@@ -7,6 +8,7 @@ import { type FoundProcess, findProcesses, parseTarget, processesOf } from './pr
 const SIGNALS = { kill: 'SIGKILL', freeze: 'SIGSTOP', thaw: 'SIGCONT' } as const;
 /** A killed process with much memory takes the kernel some milliseconds. */
 const GONE_WITHIN_MS = 3000;
+const ANSWER_FIRST_MS = 50;
 
 /**
  * Signals every process of a target by pid and start time. `kill` replies when they are gone. Rejects with `not_running` when there is none,
@@ -26,15 +28,21 @@ export async function signalTarget(
   if (processes.length === 0) throw new TwinlineError('not_running', `${name} does not run`);
   if (verb === 'thaw' && !processes.some(({ frozen }) => frozen))
     throw new TwinlineError('not_frozen', `${name} is not frozen`);
+  if (target.role === 'control') {
+    // Ourselves: first the answer, then the end.
+    options.clock.after(ANSWER_FIRST_MS, () => {
+      for (const { pid, startTime } of processes) killExact(pid, startTime, SIGNALS[verb]);
+    });
+    return { target: name, processes: processes.map(refOf) };
+  }
   const reached = processes.filter(({ pid, startTime }) => killExact(pid, startTime, SIGNALS[verb]));
   options.log.warn({ verb, target: name, pids: reached.map(({ pid }) => pid) }, 'processes.signalled');
   if (reached.length === 0) throw new TwinlineError('not_permitted', `${name} could not be signalled`);
-  if (verb === 'kill' && target.role !== 'control') await gone(reached, options.clock);
-  return {
-    target: name,
-    processes: reached.map(({ role, id, pid, startTime }) => ({ role, id, pid, startTime })),
-  };
+  if (verb === 'kill') await gone(reached, options.clock);
+  return { target: name, processes: reached.map(refOf) };
 }
+
+const refOf = ({ role, id, pid, startTime }: FoundProcess): ProcessRef => ({ role, id, pid, startTime });
 
 function gone(processes: readonly FoundProcess[], clock: Clock): Promise<void> {
   const untilMs = clock.nowMs() + GONE_WITHIN_MS;
