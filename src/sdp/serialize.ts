@@ -6,9 +6,10 @@ import type {
   SessionDescription,
 } from './description.ts';
 
-/** RFC 8866 §5 fixes the order of a session's lines; fields that come behind `c=` in it, in that order. */
+/** RFC 8866 §5 fixes the order of a session's lines. */
 const BEFORE_CONNECTION = 'iuep';
-const AFTER_CONNECTION = 'btrzk';
+const BEFORE_TIMING = 'b';
+const FROM_TIMING = 'trzk';
 
 /** Writes a description as RFC 8866 §5 orders it, with CRLF. */
 export function serializeSdp(sd: SessionDescription): string {
@@ -16,8 +17,9 @@ export function serializeSdp(sd: SessionDescription): string {
   let text = `v=0\r\no=${username} ${sessionId} ${version} IN IP${family} ${address}\r\ns=${sd.sessionName}\r\n`;
   text += fieldLines(sd.fields, BEFORE_CONNECTION);
   if (sd.connection) text += connectionLine(sd.connection);
+  text += fieldLines(sd.fields, BEFORE_TIMING);
   if (!sd.fields.some((field) => field.type === 't')) text += 't=0 0\r\n';
-  text += fieldLines(sd.fields, AFTER_CONNECTION);
+  text += fieldLines(sd.fields, FROM_TIMING);
   text += attributeLines(sd.attributes);
   for (const media of sd.media) text += mediaLines(media);
   return text;

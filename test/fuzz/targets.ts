@@ -1,5 +1,7 @@
+import { rtpTargets } from './rtp.ts';
+import { sdpTargets } from './sdp.ts';
 import { sipTargets } from './sip.ts';
 import type { FuzzTarget } from './target.ts';
 
 /** Every target of `scripts/fuzz`. A room adds its own in a file beside this one. */
-export const targets: readonly FuzzTarget[] = [...sipTargets];
+export const targets: readonly FuzzTarget[] = [...sipTargets, ...sdpTargets, ...rtpTargets];
