@@ -66,7 +66,7 @@ function arrow(entry: LadderEntry, theirs: number, ours: number, places: readonl
   const left = Math.min(theirs, ours);
   const right = Math.max(theirs, ours);
   const toTheRight = (entry.direction === 'in') === theirs < ours;
-  const room = right - left - 5;
+  const room = right - left - 6;
   const text = cut(printable(entry.summary), room);
   return draw(places, (cells) => {
     put(cells, 0, timeOf(entry.utcMs));
