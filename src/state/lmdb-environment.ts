@@ -14,9 +14,16 @@ export interface Environment {
 /**
  * Versions let LMDB itself check a lease or a log's head inside the write transaction: no JavaScript runs while this
  * process holds the lock. A commit resolves when other processes see it, `flushed` when it is on the disk. Pages are
- * never written through the map, so a stray pointer cannot reach the file.
+ * never written through the map, so a stray pointer cannot reach the file. With lmdb's batching by event turn a failed
+ * commit rejects a promise that nobody can reach, which would end the process (3.5.6).
  */
-const OPTIONS = { encoding: 'binary', useVersions: true, noSubdir: false, separateFlushed: true } as const;
+const OPTIONS = {
+  encoding: 'binary',
+  useVersions: true,
+  noSubdir: false,
+  separateFlushed: true,
+  eventTurnBatching: false,
+} as const;
 
 /** Opens what this zone owns, making it if need be. Rejects with `state_open_failed`. */
 export async function openOwn(path: string, volatile: boolean): Promise<Environment> {

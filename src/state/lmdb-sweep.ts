@@ -28,6 +28,7 @@ export class Sweeper {
   readonly #tombstoneLifeMs: number;
   readonly #keepsLease: (key: string) => boolean;
   #timer: Timer | undefined;
+  #stopped = false;
 
   constructor(
     own: Environment,
@@ -52,13 +53,17 @@ export class Sweeper {
   }
 
   start(): void {
+    if (this.#stopped) return;
     this.#timer = this.#clock.after(EVERY_MS, () => {
-      this.#offer().catch((error) => this.#log.warn({ error }, 'state.sweep_failed'));
-      this.start();
+      // The next only after this one: while a frozen sibling holds the lock nothing piles up.
+      this.#offer()
+        .catch((error) => this.#log.warn({ error }, 'state.sweep_failed'))
+        .finally(() => this.start());
     });
   }
 
   stop(): void {
+    this.#stopped = true;
     this.#timer?.cancel();
   }
 

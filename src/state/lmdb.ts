@@ -7,6 +7,7 @@ import {
   type Clock,
   type Logger,
   type SwitchId,
+  type Timer,
   TwinlineError,
   type ZoneId,
 } from '../base/index.ts';
@@ -67,6 +68,7 @@ export interface LmdbState extends StatePort {
 /** Entries that are read in one go before other work of the loop gets its turn. */
 const PAGE = 1000;
 const MAX_GRANT_ATTEMPTS = 1000;
+const CLOSE_MS = 2000;
 
 /** The embedded engine. Rejects with `state_open_failed` naming the directory. */
 export async function openLmdbState(options: LmdbOptions): Promise<LmdbState> {
@@ -249,8 +251,14 @@ class LmdbPort implements LmdbState {
     for (const sweeper of this.#sweepers) sweeper.stop();
     await this.#twin.volatile.close();
     await this.#twin.durable.close();
-    await this.#volatile.store.close();
-    await this.#durable.store.close();
+    const closed = Promise.all([this.#volatile.store.close(), this.#durable.store.close()]);
+    // After a failed write lmdb waits for a flush that never comes.
+    let timer: Timer | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = this.#options.clock.after(CLOSE_MS, resolve);
+    });
+    await Promise.race([closed, late]);
+    timer?.cancel();
   }
 
   /**

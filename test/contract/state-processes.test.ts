@@ -208,6 +208,7 @@ test('a full disk is an error with a code; the process lives and reads on', asyn
   // LMDB reports a write that was cut short as an I/O error, which ENOSPC is preceded by.
   expect(await writer.says('failed')).toMatch(/failed state_(full|write_failed) .*is there room on the disk/);
   expect(await writer.says('still reads')).toBe('still reads 500000');
+  expect(await writer.ended).toBe(0);
 }, 120_000);
 
 test('the twin may come later, and may be made anew', async () => {
