@@ -31,7 +31,7 @@ export const SUITES: Readonly<Record<SrtpSuite, SuiteShape>> = {
 export const SRTP_OVERHEAD = 16;
 export const SRTCP_OVERHEAD = 20;
 
-/** Session keys of one direction. Derived once per master key: 30 µs, so a stand-by derives them before they are needed. */
+/** Session keys of one direction. Derived once per master key: 25 µs, so a stand-by derives them before they are needed. */
 export interface SrtpSessionKeys {
   readonly suite: SrtpSuite;
   readonly rtp: SessionKeySet;

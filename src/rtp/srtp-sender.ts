@@ -36,6 +36,7 @@ export interface SrtpSender {
   /** The highest RTP index used with an SSRC; -1: none. */
   highestIndex(ssrc: number): number;
   exportState(): SrtpSenderState;
+  /** Goes on from there; never back behind what this sender has used itself. */
   importState(state: SrtpSenderState): void;
   /** Frees the keys. The sender refuses everything afterwards. */
   close(): void;
@@ -115,7 +116,10 @@ class Sender implements SrtpSender {
 
   importState(state: SrtpSenderState): void {
     this.rtcpIndex = Math.max(this.rtcpIndex, state.rtcpIndex);
-    for (const { ssrc, window } of state.streams) this.#streams.put(ssrc, copyWindow(window));
+    for (const { ssrc, window } of state.streams) {
+      // What is older than what we have used ourselves would make used indices fresh again.
+      if (window.highest >= this.highestIndex(ssrc)) this.#streams.put(ssrc, copyWindow(window));
+    }
   }
 
   close(): void {

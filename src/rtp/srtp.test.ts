@@ -306,6 +306,15 @@ describe('many sources under one key', () => {
     expect(sender.protectRtp(packetOf(1, 1), 172)).toBe(SRTP_REPLAY);
   });
 
+  it('a sender goes not back to a state older than its own', () => {
+    const sender = createSrtpSender(key);
+    sender.protectRtp(packetOf(5), 172);
+    const old = sender.exportState();
+    sender.protectRtp(packetOf(6), 172);
+    sender.importState(old);
+    expect(sender.protectRtp(packetOf(6), 172)).toBe(SRTP_REPLAY);
+  });
+
   it('the sequence number follows the index that a relay decides', () => {
     const packet = packetOf(0);
     setRtpSequence(packet, 4711);
