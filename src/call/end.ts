@@ -158,8 +158,15 @@ function close(work: Work, streams: readonly StreamId[]): void {
 
 function closeStreams(work: Work): void {
   const { call } = work;
-  const streams = call.legs.flatMap(({ media }) => (media.stream === undefined ? [] : [media.stream]));
-  call.closing = { untilMs: work.ctx.nowMs + REPORTS_WAIT_MS, streams };
+  const streams: StreamId[] = [];
+  // One that never opened has no figures to wait for.
+  const reporting: StreamId[] = [];
+  for (const { media } of call.legs) {
+    if (media.stream === undefined) continue;
+    streams.push(media.stream);
+    if (media.opened !== undefined) reporting.push(media.stream);
+  }
+  call.closing = { untilMs: work.ctx.nowMs + REPORTS_WAIT_MS, streams: reporting };
   if (streams.length > 0) close(work, streams);
 }
 

@@ -32,8 +32,7 @@ function changesNothing(call: Call, event: CallEvent): boolean {
   const { opened } = event;
   const known = call.legs.find(({ media }) => media.stream === opened.stream)?.media.opened;
   return (
-    call.end !== undefined ||
-    (known?.address === opened.address && known.port === opened.port && known.rtcpPort === opened.rtcpPort)
+    known?.address === opened.address && known.port === opened.port && known.rtcpPort === opened.rtcpPort
   );
 }
 
@@ -112,7 +111,11 @@ function judgeFlow(
 
 function streamOpened(work: Work, { opened }: Event<'media-opened'>): void {
   const leg = work.call.legs.find(({ media }) => media.stream === opened.stream);
-  if (leg === undefined || work.call.end !== undefined) return;
+  if (leg === undefined || work.call.end !== undefined) {
+    // Its leg ended while it was being opened; the close may have come too early for the media process.
+    work.commands.push({ type: 'media-close', streams: [opened.stream] });
+    return;
+  }
   leg.media.opened = { address: opened.address, port: opened.port, rtcpPort: opened.rtcpPort };
   inviteReadyDevices(work);
 }
@@ -143,8 +146,6 @@ function streamsClosed(work: Work, { reports }: Event<'media-closed'>): void {
     const isNew = !call.reports.some(({ stream }) => stream === report.stream);
     if (isNew && streams.includes(report.stream)) call.reports.push(report);
   }
-  // Closed before, for an owner that is gone: its figures went with it.
-  if (reports.length === 0) call.closing = { ...call.closing, untilMs: work.ctx.nowMs };
 }
 
 function mediaTold(work: Work, { event }: Event<'media-event'>): void {

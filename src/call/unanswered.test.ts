@@ -127,6 +127,22 @@ describe('calls that nobody answers', () => {
     flow.streams.clear();
   });
 
+  scene(
+    'alice gives up before her stream is open: it is closed when it comes',
+    {},
+    ({ flow, alice, bob }) => {
+      flow.holdMedia = true;
+      alice.calls('1002');
+      alice.cancels();
+      alice.acks(alice.response(487));
+      expect(flow.streams.size).toBe(0);
+      flow.releaseMedia();
+      expect(flow.streams.size).toBe(2);
+      expect(bob.heard).toEqual([]);
+      expect(flow.record.outcome).toBe('cancelled');
+    },
+  );
+
   scene('alice hangs up by BYE in the early dialog', {}, ({ flow, alice, bob }) => {
     alice.calls('1002');
     const invite = bob.request('INVITE');

@@ -65,6 +65,9 @@ export class CallFlow {
   mediaFails: string | undefined;
   /** Set to keep `media-closed` from coming, as when the media process died with the figures. */
   reportsLost = false;
+  /** Set while media is slow: streams open only with `releaseMedia`, and a close before that finds nothing. */
+  holdMedia = false;
+  readonly #held: StreamSpec[] = [];
   /** Set while what is sent gets lost, as in a process that died with it. */
   losing = false;
   readonly snapshot: DirectorySnapshot;
@@ -112,6 +115,14 @@ export class CallFlow {
       remote: { address, port: before.remote.port + 1 },
     };
     if (registered && at >= 0) this.#bindings[at] = { ...this.#bindings[at]!, flow: phone.flow };
+  }
+
+  releaseMedia(): void {
+    this.holdMedia = false;
+    for (const stream of this.#held.splice(0)) {
+      this.#put(stream, (event) => this.#queue.push({ event, byAdoption: false }));
+    }
+    this.#run();
   }
 
   /** A text from a phone reaches the switch. */
@@ -254,6 +265,10 @@ export class CallFlow {
   #put(stream: StreamSpec, answer: (event: CallEvent) => void): void {
     if (this.mediaFails !== undefined) {
       answer({ type: 'media-failed', stream: stream.id, code: this.mediaFails });
+      return;
+    }
+    if (this.holdMedia) {
+      this.#held.push(stream);
       return;
     }
     if (this.closedStreams.includes(stream.id)) throw new Error('a closed stream was opened again');
