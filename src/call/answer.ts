@@ -117,6 +117,7 @@ function answeredMedia(
     const answer = takeAnswer(leg, response.body);
     if (!answer.ok) return answer.error;
   }
+  delete leg.media.firstOffer;
   const offer = caller.media.unanswered ?? caller.media.remote;
   if (offer === undefined) return 'no_audio';
   const answer = giveAnswer(work, caller, offer, agreedTerms(leg));

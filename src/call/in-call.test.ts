@@ -18,6 +18,18 @@ describe('requests inside a call', () => {
     hangUp(alice, bob);
   });
 
+  scene('forty digits in a row all arrive, and the call stays small', {}, (it) => {
+    const { flow, alice, bob } = it;
+    talk(it);
+    for (let digit = 0; digit < 40; digit++) {
+      alice.asks('INFO', dtmf);
+      bob.answers(bob.request('INFO'), 200);
+      alice.response(200, 'INFO');
+    }
+    expect(flow.largestCallBytes).toBeLessThan(40_000);
+    hangUp(alice, bob);
+  });
+
   scene('INFO of another kind stays here', {}, (it) => {
     const { alice, bob } = it;
     talk(it);

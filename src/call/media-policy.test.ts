@@ -109,6 +109,44 @@ describe('what each leg is protected by', () => {
   );
 });
 
+describe('a proxy behind the contact forks', () => {
+  scene(
+    'one phone gives early media under SRTP, the other answers plain',
+    {
+      people: people({}, { profile: 'desk-128' }),
+    },
+    ({ flow, alice, bob }) => {
+      alice.calls('1002');
+      const invite = bob.request('INVITE');
+      bob.answers(invite, 183, { body: bob.sdp({ crypto: [line(1, 'AES_CM_128_HMAC_SHA1_80')] }) });
+      alice.response(183);
+      expect([...flow.streams.values()][1]?.receiveKey?.suite).toBe('AES_CM_128_HMAC_SHA1_80');
+      bob.localTag = 'another-phone';
+      bob.answers(invite, 200, { body: bob.sdp() });
+      expect([...flow.streams.values()][1]?.receiveKey).toBeUndefined();
+      alice.acks(alice.response(200, 'INVITE'));
+      hangUp(bob, alice);
+    },
+  );
+
+  scene('both answer: the second gets ACK and BYE', {}, ({ alice, bob }) => {
+    alice.calls('1002');
+    const invite = bob.request('INVITE');
+    bob.answers(invite, 200, { body: bob.sdp() });
+    bob.request('ACK');
+    bob.localTag = 'another-phone';
+    bob.answers(invite, 200, { body: bob.sdp() });
+    expect(header(bob.request('ACK'), 'To')).toContain('another-phone');
+    const bye = bob.request('BYE');
+    expect(header(bye, 'To')).toContain('another-phone');
+    bob.answers(bye, 200);
+    bob.localTag = 'bob-tag';
+    alice.acks(alice.response(200, 'INVITE'));
+    alice.asks('BYE');
+    expect(header(bob.request('BYE'), 'To')).toContain('bob-tag');
+  });
+});
+
 describe('a site that demands encryption', () => {
   const sites = { north: { requireMediaEncryption: true } };
 

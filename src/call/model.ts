@@ -187,6 +187,8 @@ export interface LegMedia {
   remote?: string;
   /** Our offer that is not yet answered. */
   offered?: { readonly crypto: readonly CryptoLine[]; readonly direction: Direction };
+  /** What the first INVITE offered, until its 2xx: each fork behind a proxy answers it anew (RFC 3261 §13.2.2.4). */
+  firstOffer?: { readonly crypto: readonly CryptoLine[]; readonly direction: Direction };
   /** The peer's offer that is not yet answered. */
   unanswered?: string;
   /** An answer to the first offer has been given or taken. */

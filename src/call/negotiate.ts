@@ -153,6 +153,7 @@ export function makeOffer(work: Work, leg: Leg, terms: Terms): Result<string, Me
       }),
     );
   media.offered = { crypto, direction: terms.direction };
+  if (!media.agreed) media.firstOffer = media.offered;
   return ok(revised(media, build));
 }
 
@@ -165,7 +166,12 @@ export function takeAnswer(leg: Leg, text: string): Result<Terms, MediaRefusal> 
   if (audio === undefined || audio.port === 0) return failed('no_audio');
   const codecs = relayed(audio.codecs);
   if (!hasVoice(codecs)) return failed('no_common_codec');
-  const crypto = media.offered?.crypto ?? (media.sendKey === undefined ? [] : [{ tag: 1, ...media.sendKey }]);
+  const offer = media.offered ?? media.firstOffer;
+  if (media.firstOffer !== undefined) {
+    delete media.sendKey;
+    delete media.receiveKey;
+  }
+  const crypto = offer?.crypto ?? (media.sendKey === undefined ? [] : [{ tag: 1, ...media.sendKey }]);
   const pair = acceptCryptoAnswer(crypto, audio.crypto);
   if (pair.ok) {
     media.sendKey = { suite: pair.value.suite, keySalt: pair.value.sendKeySalt };
@@ -176,7 +182,7 @@ export function takeAnswer(leg: Leg, text: string): Result<Terms, MediaRefusal> 
       return failed('encryption_required');
     }
   }
-  const offeredDirection = media.offered?.direction ?? media.direction;
+  const offeredDirection = offer?.direction ?? media.direction;
   // What both descriptions allow, in our view.
   const direction = answerDirection(reverseDirection(offeredDirection), reverseDirection(audio.direction));
   agree(media, audio, codecs, direction);

@@ -20,9 +20,17 @@ import { ALLOW, contactFor, SUPPORTED, sessionIdHeader, viaFor } from './headers
 import type { ClientRequest, Leg, Purpose, ServerRequest } from './model.ts';
 import type { Work } from './work.ts';
 
-/** More at a time come only from a phone gone wrong; they get 503 or are not sent. */
-export const MAX_SERVERS_PER_LEG = 16;
-const MAX_CLIENTS_PER_LEG = 16;
+/** What one leg may have under way or just behind it. A burst of digits as INFO pushes out its own oldest ones. */
+const MAX_PER_LEG = 16;
+
+/** Makes room by forgetting a finished request that only absorbs repetitions. False: all are under way. */
+function hasRoom(list: { readonly tx: { readonly kind: string; readonly state: string } }[]): boolean {
+  if (list.length < MAX_PER_LEG) return true;
+  const oldest = list.findIndex(({ tx }) => tx.state === 'Completed' && tx.kind.startsWith('non-invite'));
+  if (oldest < 0) return false;
+  list.splice(oldest, 1);
+  return true;
+}
 
 export const isReliable = (flow: Flow): boolean => flow.transport !== 'udp';
 
@@ -66,7 +74,7 @@ const capabilities: readonly SipHeader[] = [
 
 /** A request in the leg's dialog. False when the leg has none, or too many are under way. */
 export function sendRequest(work: Work, leg: Leg, outgoing: OutgoingRequest): boolean {
-  if (leg.dialog === undefined || leg.clients.length >= MAX_CLIENTS_PER_LEG) return false;
+  if (leg.dialog === undefined || !hasRoom(leg.clients)) return false;
   const refreshesTarget = outgoing.method === 'INVITE' || outgoing.method === 'UPDATE';
   const { dialog, request } = requestInDialog(leg.dialog, {
     method: outgoing.method,
@@ -158,7 +166,7 @@ export function sendAck(work: Work, leg: Leg, cseq: number, sdp?: string): void 
 
 /** A new request's transaction. Undefined when the leg has too many already. */
 export function admit(leg: Leg, request: SipRequest, flow: Flow, cseq: number): ServerRequest | undefined {
-  if (leg.servers.length >= MAX_SERVERS_PER_LEG) return undefined;
+  if (!hasRoom(leg.servers)) return undefined;
   const { tx } = startServer(request, { reliable: isReliable(flow) });
   const remote = answerAddress(request, flow);
   const server: ServerRequest = {
