@@ -1,7 +1,9 @@
 import { createSocket } from 'node:dgram';
+import { existsSync } from 'node:fs';
 import { access, constants, mkdir, stat } from 'node:fs/promises';
 import { createServer, isIP, isIPv6 } from 'node:net';
 import { networkInterfaces } from 'node:os';
+import { dirname } from 'node:path';
 import { TwinlineError } from '../base/index.ts';
 import type { PlannedListener } from './plan.ts';
 
@@ -38,7 +40,7 @@ export function checkBind(address: string): { address: string; reachedBy: string
 /** Makes the data directory, closed to other users. */
 export async function checkDataDirectory(data: string): Promise<void> {
   try {
-    await mkdir(data, { recursive: true, mode: 0o700 });
+    await makeDirectory(data);
     const found = await stat(data);
     if (!found.isDirectory())
       throw new TwinlineError('bad_data', `the data directory ${data} is not a directory`);
@@ -53,6 +55,17 @@ export async function checkDataDirectory(data: string): Promise<void> {
     if (error instanceof TwinlineError) throw error;
     throw new TwinlineError('bad_data', `the data directory ${data} cannot be used: ${whyNot(error)}`);
   }
+}
+
+/** Step by step: Node's own `recursive` never ends where a directory cannot be made but is said not to exist, as in /proc. */
+async function makeDirectory(path: string): Promise<void> {
+  const missing: string[] = [];
+  let at = path;
+  while (!existsSync(at) && dirname(at) !== at) {
+    missing.unshift(at);
+    at = dirname(at);
+  }
+  for (const one of missing) await mkdir(one, { mode: 0o700 });
 }
 
 /** Binds every port once (PH-EDGE-03). */
@@ -96,6 +109,7 @@ function whyNot(error: unknown): string {
   const { code, message } = error as NodeJS.ErrnoException;
   if (code === 'EACCES' || code === 'EPERM') return 'the right to write there is missing';
   if (code === 'EEXIST' || code === 'ENOTDIR') return 'a file is in the way';
+  if (code === 'ENOENT') return 'it cannot be made there';
   if (code === 'EROFS') return 'the file system is read-only';
   if (code === 'ENOSPC') return 'the disk is full';
   return message;
