@@ -8,3 +8,4 @@ export { type LmdbOptions, type LmdbState, openLmdbState } from './lmdb.ts';
 export { MemoryCluster, type MemoryState } from './memory.ts';
 export type * from './port.ts';
 export { type CallKey, type Sealer, sealer } from './seal.ts';
+export { openVault, type Vault } from './vault.ts';

@@ -29,6 +29,7 @@ import {
   written,
 } from './lmdb-environment.ts';
 import { LogAppender, nameIncarnation, zoneLog } from './lmdb-log.ts';
+import { bootDirectory, bootName, durableDirectory, volatileDirectory } from './lmdb-paths.ts';
 import { Sweeper } from './lmdb-sweep.ts';
 import type { Durability, Fence, Lease, StateKey, StateKind, StatePort, Stored, Write } from './port.ts';
 import { formatPosition, mergeLogs } from './position.ts';
@@ -73,15 +74,13 @@ const CLOSE_MS = 2000;
 /** The embedded engine. Rejects with `state_open_failed` naming the directory. */
 export async function openLmdbState(options: LmdbOptions): Promise<LmdbState> {
   const { directory, zone, twin, bootId, clock, log } = options;
-  const root = join(directory, 'state');
-  const boot = bootId.replaceAll(/[^\w-]/g, '_');
-  const volatile = await openOwn(join(root, zone, 'volatile', boot), true);
-  const durable = await openOwn(join(root, zone, 'durable'), false);
+  const volatile = await openOwn(bootDirectory(directory, zone, bootId), true);
+  const durable = await openOwn(durableDirectory(directory, zone), false);
   await nameIncarnation(durable.store);
-  await removeOtherBoots(join(root, zone, 'volatile'), boot);
+  await removeOtherBoots(volatileDirectory(directory, zone), bootName(bootId));
   return new LmdbPort(options, volatile, durable, {
-    volatile: new TwinEnvironment(join(root, twin, 'volatile', boot), clock, log),
-    durable: new TwinEnvironment(join(root, twin, 'durable'), clock, log),
+    volatile: new TwinEnvironment(bootDirectory(directory, twin, bootId), clock, log),
+    durable: new TwinEnvironment(durableDirectory(directory, twin), clock, log),
   });
 }
 

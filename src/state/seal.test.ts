@@ -1,10 +1,10 @@
-import { chmod, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { seededRandom } from '../base/index.ts';
-import { loadOrCreateKeyFile, sealer } from './index.ts';
+import { seededRandom, type ZoneId } from '../base/index.ts';
+import { loadOrCreateKeyFile, openVault, sealer, type Vault } from './index.ts';
 
 const random = seededRandom(7);
 const pair = { newest: 1, keys: new Map([[1, random.bytes(32)]]) };
@@ -58,6 +58,83 @@ describe('sealed values', () => {
     expect(open(old)).toBe('old');
     expect(open(seal('new'))).toBe('new');
     expect(() => sealer(pair, random).open(seal('new'))).toThrow(/no key of version 2/);
+  });
+});
+
+describe('keys that can be erased', () => {
+  let directory: string;
+  beforeEach(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'twinline-vault-'));
+  });
+  afterEach(() => rm(directory, { recursive: true }));
+  const vaultOf = (zone: string): Vault =>
+    openVault({ directory, zone: zone as ZoneId, bootId: 'boot-1', random });
+
+  test('an adopter in the other zone opens what the dead owner sealed, and goes on', () => {
+    const owner = sealer(pair, random, vaultOf('a'));
+    const sealed = owner.seal({ roc: 1 }, owner.callKey());
+    const adopter = sealer(pair, random, vaultOf('b'));
+    expect(adopter.open(sealed)).toEqual({ roc: 1 });
+    expect(owner.open(adopter.seal({ roc: 2 }, adopter.keyOf(sealed)))).toEqual({ roc: 2 });
+  });
+
+  test('once erased, nobody opens any version again, and the secret is gone from the file', async () => {
+    const vault = vaultOf('a');
+    const owner = sealer(pair, random, vault);
+    const { ref, secret } = vault.take();
+    const key = owner.callKey();
+    const versions = [owner.seal(1, key), owner.seal(2, key)];
+    const adopter = sealer(pair, random, vaultOf('b'));
+    expect(versions.map((version) => adopter.open(version))).toEqual([1, 2]);
+    adopter.erase(adopter.keyOf(versions[0]!));
+    for (const { open } of [owner, adopter, sealer(pair, random, vaultOf('a'))]) {
+      for (const version of versions) expect(() => open(version)).toThrow(/its key was erased/);
+    }
+    vault.erase(ref);
+    expect(vault.read(ref)).toBeUndefined();
+    const folder = join(directory, 'state', 'a', 'volatile', 'boot-1');
+    for (const name of await readdir(folder)) {
+      const bytes = await readFile(join(folder, name));
+      expect(bytes.includes(Buffer.from(secret))).toBe(false);
+      expect((await stat(join(folder, name))).mode & 0o777).toBe(0o600);
+    }
+  });
+
+  test('slots are used again, and erasing one leaves the others', () => {
+    const vault = vaultOf('a');
+    const first = vault.take();
+    const second = vault.take();
+    vault.erase(first.ref);
+    vault.erase(first.ref);
+    const third = vault.take();
+    expect(third.ref).toBe(first.ref);
+    expect(vault.take().ref).not.toBe(second.ref);
+    expect(Buffer.compare(vault.read(second.ref)!, second.secret)).toBe(0);
+    expect(Buffer.compare(vault.read(third.ref)!, third.secret)).toBe(0);
+  });
+
+  test('what others erased is found when all slots are taken; beyond that the caller hears of it', () => {
+    const vault = vaultOf('a');
+    const refs = Array.from({ length: 65_536 }, () => vault.take().ref);
+    expect(() => vault.take()).toThrow(/65536 secrets/);
+    vaultOf('b').erase(refs[777]!);
+    expect(vault.take().ref).toBe(refs[777]);
+    expect(() => vault.take()).toThrow(/65536 secrets/);
+  });
+
+  test('a ref that would name another file is nothing', () => {
+    const vault = vaultOf('a');
+    for (const ref of [
+      '../a/0123456789/0',
+      'a/../../x/0',
+      'a/0123456789/-1',
+      'a/0123456789/0',
+      '',
+      'a/0123456789/99999',
+    ]) {
+      expect(vault.read(ref)).toBeUndefined();
+      vault.erase(ref);
+    }
   });
 });
 

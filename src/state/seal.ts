@@ -1,6 +1,7 @@
-import { createCipheriv, createDecipheriv } from 'node:crypto';
+import { createCipheriv, createDecipheriv, createHmac } from 'node:crypto';
 import { type Random, TwinlineError } from '../base/index.ts';
 import type { PairKeys } from './key-file.ts';
+import type { Vault } from './vault.ts';
 
 /** The key of one call, and the same wrapped by the pair's key. Lives in the owner's memory; only `wrapped` is stored. */
 export interface CallKey {
@@ -21,34 +22,51 @@ export interface Sealer {
   open(sealed: Uint8Array): unknown;
   /** The call's key inside, for an adopter that goes on with it. Throws as `open`. */
   keyOf(sealed: Uint8Array): CallKey;
+  /**
+   * At the call's end: from now on nothing that was sealed under this key can be opened, by anyone, whatever lies about of
+   * it. Only for who still holds the call: after the commit that deletes it, or that stores it under another key. Without
+   * a vault it does nothing.
+   */
+  erase(key: CallKey): void;
 }
 
 /**
- *     wrapped:  u8 format, u32 version of the pair's key, 12 nonce, 32 encrypted key, 16 tag
+ *     wrapped:  u8 format, u8 length of ref, u32 version of the pair's key, ref, 12 nonce, 32 encrypted key, 16 tag
  *     sealed:   wrapped, 12 nonce, ciphertext, 16 tag; the wrapped key is authenticated with the value
+ *
+ * With a ref the wrapping key is HMAC-SHA-256 of the vault's secret under the pair's key: both are needed.
  */
 const FORMAT = 1;
 const CIPHER = 'aes-256-gcm';
 const KEY_BYTES = 32;
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
-const HEAD_BYTES = 5;
-const WRAPPED_BYTES = HEAD_BYTES + NONCE_BYTES + KEY_BYTES + TAG_BYTES;
+const FIXED_HEAD_BYTES = 6;
 
-export function sealer(keys: PairKeys, random: Random): Sealer {
+/** Values are sealed for the pair; with a vault, calls' keys can be erased at once. */
+export function sealer(keys: PairKeys, random: Random, vault?: Vault): Sealer {
   const nonce = nonces(random);
   const callKey = (): CallKey => {
     const key = random.bytes(KEY_BYTES);
-    const head = Buffer.alloc(HEAD_BYTES);
+    const slot = vault?.take();
+    const ref = Buffer.from(slot?.ref ?? '', 'latin1');
+    const head = Buffer.alloc(FIXED_HEAD_BYTES + ref.length);
     head[0] = FORMAT;
-    head.writeUInt32BE(keys.newest, 1);
-    return { key, wrapped: encrypt(keyOfVersion(keys, keys.newest), head, key, nonce()) };
+    head[1] = ref.length;
+    head.writeUInt32BE(keys.newest, 2);
+    head.set(ref, FIXED_HEAD_BYTES);
+    return { key, wrapped: encrypt(wrappingKey(keys, keys.newest, slot?.secret), head, key, nonce()) };
   };
   const keyOf = (sealed: Uint8Array): CallKey => {
-    if (sealed.length < WRAPPED_BYTES || sealed[0] !== FORMAT) throw broken('it has no such form');
-    const wrapped = Buffer.from(sealed.subarray(0, WRAPPED_BYTES));
-    const version = wrapped.readUInt32BE(1);
-    return { key: decrypt(keyOfVersion(keys, version), HEAD_BYTES, wrapped), wrapped };
+    const bytes = Buffer.from(sealed.buffer, sealed.byteOffset, sealed.length);
+    const headBytes = FIXED_HEAD_BYTES + (bytes[1] ?? 0);
+    const wrappedBytes = headBytes + NONCE_BYTES + KEY_BYTES + TAG_BYTES;
+    if (bytes.length < wrappedBytes || bytes[0] !== FORMAT) throw broken('it has no such form');
+    const ref = refOf(bytes);
+    const secret = ref === '' ? undefined : vault?.read(ref);
+    if (ref !== '' && secret === undefined) throw broken('its key was erased');
+    const wrapped = Buffer.from(bytes.subarray(0, wrappedBytes));
+    return { key: decrypt(wrappingKey(keys, bytes.readUInt32BE(2), secret), headBytes, wrapped), wrapped };
   };
   return {
     callKey,
@@ -57,9 +75,23 @@ export function sealer(keys: PairKeys, random: Random): Sealer {
       return encrypt(key, wrapped, Buffer.from(JSON.stringify(value) ?? 'null'), nonce());
     },
     open(sealed) {
-      return JSON.parse(decrypt(keyOf(sealed).key, WRAPPED_BYTES, sealed).toString('utf8'));
+      const { key, wrapped } = keyOf(sealed);
+      return JSON.parse(decrypt(key, wrapped.length, sealed).toString('utf8'));
+    },
+    erase({ wrapped }) {
+      const ref = refOf(wrapped);
+      if (ref !== '') vault?.erase(ref);
     },
   };
+}
+
+const refOf = (wrapped: Uint8Array): string =>
+  Buffer.from(wrapped.subarray(FIXED_HEAD_BYTES, FIXED_HEAD_BYTES + (wrapped[1] ?? 0))).toString('latin1');
+
+function wrappingKey({ keys }: PairKeys, version: number, secret: Uint8Array | undefined): Uint8Array {
+  const key = keys.get(version);
+  if (key === undefined) throw broken(`the key file has no key of version ${version}`);
+  return secret === undefined ? key : createHmac('sha256', key).update(secret).digest();
 }
 
 /** Drawn from the operating system 64 at a time: one draw costs 2 µs, a third of sealing. */
@@ -74,12 +106,6 @@ function nonces(random: Random): () => Uint8Array {
     at += NONCE_BYTES;
     return drawn.subarray(at - NONCE_BYTES, at);
   };
-}
-
-function keyOfVersion({ keys }: PairKeys, version: number): Uint8Array {
-  const key = keys.get(version);
-  if (key === undefined) throw broken(`the key file has no key of version ${version}`);
-  return key;
 }
 
 /** `head`, nonce, ciphertext, tag: `head` stays readable and is authenticated. */
