@@ -65,7 +65,8 @@ export function openVault(options: {
 
   return {
     take() {
-      const slot = free.pop() ?? used++;
+      if (free.length === 0 && used >= MAX_SLOTS) free.push(...erasedByOthers(own));
+      const slot = free.pop() ?? used;
       if (slot >= MAX_SLOTS)
         throw new TwinlineError('vault_full', `this process holds ${MAX_SLOTS} secrets: too many calls`);
       if (slot === used) used++;
