@@ -196,6 +196,8 @@ export interface LegMedia {
   /** Ours, as in our last agreed description. */
   direction: Direction;
   codecs: readonly StreamCodec[];
+  /** As in our last description. */
+  ptimeMs?: number;
   sendKey?: SrtpKey;
   receiveKey?: SrtpKey;
   remoteAddress?: { readonly address: string; readonly port: number; readonly rtcpPort: number };

@@ -129,6 +129,7 @@ export function makeOffer(work: Work, leg: Leg, terms: Terms): Result<string, Me
   const { media, mediaPolicy } = leg;
   const local = localAudio(media, terms.direction, payloadTypesOf(media, terms.codecs), terms.ptimeMs);
   if (local === undefined) return failed('no_port');
+  const rtcpMux = !media.agreed || media.rtcpMux;
   if (!media.agreed && mediaPolicy.profile === 'plain' && mediaPolicy.encryptionRequired) {
     return failed('encryption_required');
   }
@@ -146,6 +147,7 @@ export function makeOffer(work: Work, leg: Leg, terms: Terms): Result<string, Me
     serializeSdp(
       buildOffer({
         ...local,
+        rtcpMux,
         version,
         crypto,
         optionalSrtp: !secure,
@@ -154,6 +156,7 @@ export function makeOffer(work: Work, leg: Leg, terms: Terms): Result<string, Me
     );
   media.offered = { crypto, direction: terms.direction };
   if (!media.agreed) media.firstOffer = media.offered;
+  if (terms.ptimeMs !== undefined) media.ptimeMs = terms.ptimeMs;
   return ok(revised(media, build));
 }
 
@@ -223,6 +226,7 @@ export function giveAnswer(
     media.receiveKey = { suite, keySalt: protection.taken.keySalt };
   }
   agree(media, audio, codecs, direction);
+  if (terms.ptimeMs !== undefined) media.ptimeMs = terms.ptimeMs;
   media.remote = offerText;
   delete media.unanswered;
   const build = (version: string): string =>
@@ -236,6 +240,13 @@ export function giveAnswer(
 export const agreedTerms = (leg: Leg): Terms => ({
   codecs: leg.media.codecs,
   direction: reverseDirection(leg.media.direction),
+});
+
+/** What our own refresh of a session offers: what is agreed. */
+export const ownTerms = ({ media }: Leg): Terms => ({
+  codecs: media.codecs,
+  direction: media.direction,
+  ...(media.ptimeMs === undefined ? {} : { ptimeMs: media.ptimeMs }),
 });
 
 /** Whether an offer changes nothing for the other side: a refresh, a new address or new keys stay on their leg. */

@@ -9,7 +9,7 @@ import {
 import { CANCEL_WAIT_MS, endCall } from './end.ts';
 import { isBusyWithOffers, retryDelayMs } from './glare.ts';
 import type { ClientRequest, Leg } from './model.ts';
-import { putStream, takeAnswer } from './negotiate.ts';
+import { makeOffer, ownTerms, putStream, takeAnswer } from './negotiate.ts';
 import { SESSION_POLICY } from './session.ts';
 import { isSdp, sendAck, sendRequest } from './wire.ts';
 import type { Work } from './work.ts';
@@ -46,13 +46,9 @@ function refresh(work: Work, leg: Leg): void {
     sendRequest(work, leg, { method: 'UPDATE', purpose, headers });
     return;
   }
-  const { media } = leg;
-  const body = media.local;
-  if (body === undefined) return;
-  media.offered = {
-    crypto: media.sendKey === undefined ? [] : [{ tag: 1, ...media.sendKey }],
-    direction: media.direction,
-  };
+  const offer = makeOffer(work, leg, ownTerms(leg));
+  if (!offer.ok) return;
+  const body = offer.value;
   if (sendRequest(work, leg, { method: 'INVITE', purpose, headers, body, contentType: 'application/sdp' })) {
     const client = leg.clients.at(-1);
     if (client !== undefined) client.giveUpAtMs = work.ctx.nowMs + CANCEL_WAIT_MS;
