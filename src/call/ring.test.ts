@@ -151,4 +151,14 @@ describe('several phones of one user', () => {
       hangUp(alice, bob2);
     },
   );
+
+  scene('a phone that was given up says something after all: it is cancelled', {}, ({ flow, alice, bob }) => {
+    alice.calls('1002');
+    const invite = bob.request('INVITE');
+    flow.forget('bob');
+    flow.feed({ type: 'flow-closed', flow: bob.flow.id });
+    alice.acks(alice.response(480));
+    bob.answers(invite, 100);
+    bob.answers(bob.request('CANCEL'), 200);
+  });
 });

@@ -14,7 +14,7 @@ import { agreedTerms, familyOf, makeOffer, newMedia, putStream, readOffer } from
 import { outcomeOf } from './record.ts';
 import { indexOf, mediaPolicyOf } from './route.ts';
 import { SESSION_POLICY } from './session.ts';
-import { sendFirstInvite } from './wire.ts';
+import { openClientInvite, sendFirstInvite } from './wire.ts';
 import { callerLeg, liveCallees, type Work } from './work.ts';
 
 /** One user's phones that ring for one call; more bindings than this are a mistake or an attack. */
@@ -146,7 +146,9 @@ function offerTo(work: Work, leg: Leg): ReturnType<typeof makeOffer> | undefined
 /** A device is out: refused, unreachable, or its time is over. The best of all answers ends the call (RFC 3261 §16.7). */
 export function deviceFailed(work: Work, leg: Leg, status: number, reason: string): void {
   const { call } = work;
-  if (leg.state !== 'ending') finishLeg(leg);
+  // One that cannot be reached still has its INVITE under way, to be cancelled if the phone comes back.
+  if (openClientInvite(leg) !== undefined && leg.state !== 'ending') cancelLeg(work, leg);
+  else if (leg.state !== 'ending') finishLeg(leg);
   const caller = callerLeg(call);
   const wasHeard = leg.media.stream !== undefined && caller.media.source === leg.media.stream;
   closeStreamOf(work, leg);
