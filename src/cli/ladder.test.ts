@@ -73,7 +73,7 @@ describe('a ladder', () => {
         ],
         columns,
       ).split('\n');
-      const rails = lines.slice(1).map((line) => [...line].findIndex((cell) => cell === '│'));
+      const rails = lines.slice(1).map((line) => [...line].indexOf('│'));
       expect(new Set(rails).size).toBe(1);
     }
   });
