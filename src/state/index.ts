@@ -4,7 +4,7 @@
  */
 
 export { loadOrCreateKeyFile, type PairKeys } from './key-file.ts';
-export { type LmdbOptions, type LmdbState, openLmdbState } from './lmdb.ts';
+export { type LmdbOptions, type LmdbState, openLmdbReader, openLmdbState } from './lmdb.ts';
 export { MemoryCluster, type MemoryState } from './memory.ts';
 export type * from './port.ts';
 export { type CallKey, type Sealer, sealer } from './seal.ts';

@@ -11,37 +11,32 @@ import {
   TwinlineError,
   type ZoneId,
 } from '../base/index.ts';
-import {
-  type KeyRange,
-  LEASE_RANGE,
-  leaseKey,
-  logHeadKey,
-  parseRecordKey,
-  recordKey,
-  recordRange,
-} from './keys.ts';
-import {
-  type Environment,
-  openOwn,
-  refresh,
-  type Store,
-  TwinEnvironment,
-  written,
-} from './lmdb-environment.ts';
+import { leaseKey, logHeadKey, recordKey } from './keys.ts';
+import { type Environment, openOwn, refresh, TwinEnvironment, written } from './lmdb-environment.ts';
 import { LogAppender, nameIncarnation, zoneLog } from './lmdb-log.ts';
 import { bootDirectory, bootName, durableDirectory, volatileDirectory } from './lmdb-paths.ts';
 import { Sweeper } from './lmdb-sweep.ts';
-import type { Durability, Fence, Lease, StateKey, StateKind, StatePort, Stored, Write } from './port.ts';
-import { formatPosition, mergeLogs } from './position.ts';
-import { type Found, isVolatile, newest, recordOf, TOMBSTONE_LIFE_MS, visible } from './record.ts';
-import { decodeRecord, encodeRecord } from './record-bytes.ts';
+import { LmdbView, leaseOf, type ZoneStores } from './lmdb-view.ts';
+import type {
+  Durability,
+  Fence,
+  Lease,
+  StateKey,
+  StateKind,
+  StatePort,
+  StateReader,
+  Stored,
+  Write,
+} from './port.ts';
+import { formatPosition } from './position.ts';
+import { recordOf, TOMBSTONE_LIFE_MS } from './record.ts';
+import { encodeRecord } from './record-bytes.ts';
 import {
   checkGrantZone,
   epochAbove,
   fenced,
   isVolatileCommit,
   type LeaseRecord,
-  newestLease,
   releasedLease,
 } from './rules.ts';
 
@@ -66,23 +61,53 @@ export interface LmdbState extends StatePort {
   sweep(): Promise<number>;
 }
 
-/** Entries that are read in one go before other work of the loop gets its turn. */
-const PAGE = 1000;
 const MAX_GRANT_ATTEMPTS = 1000;
 const CLOSE_MS = 2000;
 
-/** The embedded engine. Rejects with `state_open_failed` naming the directory. */
+/**
+ * The embedded engine, for a process of `zone`. Rejects with `state_open_failed` naming the directory. A process opens one
+ * zone: lmdb shares what is opened twice. Opening waits for the zone's write lock, for as long as a frozen sibling has it.
+ */
 export async function openLmdbState(options: LmdbOptions): Promise<LmdbState> {
-  const { directory, zone, twin, bootId, clock, log } = options;
+  const { directory, zone, twin, bootId } = options;
   const volatile = await openOwn(bootDirectory(directory, zone, bootId), true);
   const durable = await openOwn(durableDirectory(directory, zone), false);
   await nameIncarnation(durable.store);
   await removeOtherBoots(volatileDirectory(directory, zone), bootName(bootId));
-  return new LmdbPort(options, volatile, durable, {
-    volatile: new TwinEnvironment(bootDirectory(directory, twin, bootId), clock, log),
-    durable: new TwinEnvironment(durableDirectory(directory, twin), clock, log),
+  return new LmdbPort(options, volatile, durable, twinsOf(options, twin));
+}
+
+/**
+ * A process that only reads, such as an edge: it takes no lock and makes nothing, so that it cannot hold up the zones nor be
+ * held up by one that is frozen. What is not there yet is seen when it comes.
+ */
+export function openLmdbReader(options: LmdbOptions): StateReader {
+  const own = twinsOf(options, options.zone);
+  const twin = twinsOf(options, options.twin);
+  const view = new LmdbView(storesOf(options.zone, own), storesOf(options.twin, twin), options.clock);
+  return Object.assign(view, {
+    async close() {
+      for (const environment of [own.volatile, own.durable, twin.volatile, twin.durable])
+        await environment.close();
+    },
   });
 }
+
+interface ReadOnlyZone {
+  readonly volatile: TwinEnvironment;
+  readonly durable: TwinEnvironment;
+}
+
+const twinsOf = ({ directory, bootId, clock, log }: LmdbOptions, zone: ZoneId): ReadOnlyZone => ({
+  volatile: new TwinEnvironment(bootDirectory(directory, zone, bootId), clock, log),
+  durable: new TwinEnvironment(durableDirectory(directory, zone), clock, log),
+});
+
+const storesOf = (zone: ZoneId, { volatile, durable }: ReadOnlyZone): ZoneStores => ({
+  zone,
+  volatile: () => volatile.store,
+  durable: () => durable.store,
+});
 
 /** Nobody of this boot has them open. */
 async function removeOtherBoots(path: string, boot: string): Promise<void> {
@@ -96,22 +121,23 @@ class LmdbPort implements LmdbState {
   readonly #options: LmdbOptions;
   readonly #volatile: Environment;
   readonly #durable: Environment;
-  readonly #twin: { readonly volatile: TwinEnvironment; readonly durable: TwinEnvironment };
+  readonly #twin: ReadOnlyZone;
+  readonly #view: LmdbView;
   readonly #sweepers: readonly Sweeper[];
   readonly #appenders = new Map<string, LogAppender>();
   /** Makes the versions of records differ, so that a sweep never drops what was just written anew. */
   #version = randomInt(1 << 20);
 
-  constructor(
-    options: LmdbOptions,
-    volatile: Environment,
-    durable: Environment,
-    twin: { readonly volatile: TwinEnvironment; readonly durable: TwinEnvironment },
-  ) {
+  constructor(options: LmdbOptions, volatile: Environment, durable: Environment, twin: ReadOnlyZone) {
     this.#options = options;
     this.#volatile = volatile;
     this.#durable = durable;
     this.#twin = twin;
+    this.#view = new LmdbView(
+      { zone: options.zone, volatile: () => refresh(volatile.store), durable: () => refresh(durable.store) },
+      storesOf(options.twin, twin),
+      options.clock,
+    );
     const sweeping = { ...options, tombstoneLifeMs: options.tombstoneLifeMs ?? TOMBSTONE_LIFE_MS };
     this.#sweepers = [
       new Sweeper(volatile, twin.volatile, sweeping),
@@ -121,31 +147,29 @@ class LmdbPort implements LmdbState {
     for (const sweeper of this.#sweepers) sweeper.start();
   }
 
-  async get<T>(key: StateKey): Promise<Stored<T> | undefined> {
-    const found = this.#found(recordKey(key), isVolatile(key.kind), false);
-    return visible<T>(key, found, this.#options.clock.utcMs());
+  get<T>(key: StateKey): Promise<Stored<T> | undefined> {
+    return this.#view.get(key);
   }
 
-  async list<T>(account: AccountId, kind: StateKind, idPrefix = ''): Promise<Stored<T>[]> {
-    const volatile = isVolatile(kind);
-    const range = recordRange(account, kind, idPrefix);
-    const newestByKey = new Map<string, Found>();
-    for (const [zone, store] of this.#stores(volatile)) {
-      for await (const page of pages(store, range)) {
-        for (const { key, value } of page) {
-          const record = decodeRecord(value);
-          if (record === undefined) continue;
-          newestByKey.set(key, newest(volatile, newestByKey.get(key), { record, zone })!);
-        }
-      }
-    }
-    const utcMs = this.#options.clock.utcMs();
-    const list: Stored<T>[] = [];
-    for (const [key, found] of newestByKey) {
-      const stored = visible<T>(parseRecordKey(key)!, found, utcMs);
-      if (stored !== undefined) list.push(stored);
-    }
-    return list.sort((one, other) => (one.key.id < other.key.id ? -1 : one.key.id > other.key.id ? 1 : 0));
+  list<T>(account: AccountId, kind: StateKind, idPrefix?: string): Promise<Stored<T>[]> {
+    return this.#view.list(account, kind, idPrefix);
+  }
+
+  lease(bundle: BundleId): Promise<Lease | undefined> {
+    return this.#view.lease(bundle);
+  }
+
+  leases(): Promise<Lease[]> {
+    return this.#view.leases();
+  }
+
+  read(
+    account: AccountId,
+    log: string,
+    after: string | undefined,
+    limit: number,
+  ): Promise<{ position: string; entry: unknown }[]> {
+    return this.#view.read(account, log, after, limit);
   }
 
   async commit(
@@ -157,14 +181,14 @@ class LmdbPort implements LmdbState {
     const utcMs = this.#options.clock.utcMs();
     const entries = writes.map((write) => {
       const key = recordKey(write.key);
-      const before = write.updatedUtcMs === undefined ? this.#found(key, volatile, true) : undefined;
+      const before = write.updatedUtcMs === undefined ? this.#view.found(key, volatile, true) : undefined;
       return [key, encodeRecord(recordOf(write, fence?.epoch ?? 0, utcMs, before))] as const;
     });
     const put = (): void => {
       for (const [key, bytes] of entries) store.put(key, bytes, this.#version++);
     };
     // The twin's grant lies in another environment: seen here, before, and for the rest by the order of epochs at reading.
-    if (fence !== undefined && this.#twinEpoch(fence.bundle) > fence.epoch) throw fenced(fence);
+    if (fence !== undefined && this.#view.twinEpoch(fence.bundle) > fence.epoch) throw fenced(fence);
     const { applied, flushed } = await written(
       fence === undefined ? store.batch(put) : store.ifVersion(leaseKey(fence.bundle), fence.epoch, put),
     );
@@ -177,7 +201,7 @@ class LmdbPort implements LmdbState {
     const key = leaseKey(bundle);
     for (let attempt = 0; attempt < MAX_GRANT_ATTEMPTS; attempt++) {
       const own = refresh(this.#volatile.store).getEntry(key)?.version;
-      const seen = Math.max(own ?? 0, this.#twinEpoch(bundle), atLeast);
+      const seen = Math.max(own ?? 0, this.#view.twinEpoch(bundle), atLeast);
       const lease: Lease = { bundle, owner, zone, epoch: epochAbove(seen, zone, this.#options.twin) };
       if (
         await this.#writeLease(key, own, {
@@ -192,27 +216,12 @@ class LmdbPort implements LmdbState {
     throw new TwinlineError('state_busy', `bundle ${bundle} could not be granted: others keep granting it`);
   }
 
-  async lease(bundle: BundleId): Promise<Lease | undefined> {
-    const key = leaseKey(bundle);
-    return newestLease(
-      leaseOf(refresh(this.#volatile.store).get(key)),
-      leaseOf(this.#twin.volatile.store?.get(key)),
-    );
-  }
-
-  async leases(): Promise<Lease[]> {
-    const own = leasesIn(refresh(this.#volatile.store));
-    const twin = leasesIn(this.#twin.volatile.store);
-    const keys = [...new Set([...own.keys(), ...twin.keys()])].sort();
-    return keys.map((key) => newestLease(own.get(key), twin.get(key))).filter((lease) => lease !== undefined);
-  }
-
   async release(fence: Fence): Promise<void> {
     const { zone, twin, clock } = this.#options;
     const key = leaseKey(fence.bundle);
     const lease = leaseOf(refresh(this.#volatile.store).get(key));
     if (lease === undefined || lease.released || lease.epoch !== fence.epoch) throw fenced(fence);
-    if (this.#twinEpoch(fence.bundle) > fence.epoch) throw fenced(fence);
+    if (this.#view.twinEpoch(fence.bundle) > fence.epoch) throw fenced(fence);
     const released = releasedLease(fence, lease, zone, twin, clock.utcMs());
     if (!(await this.#writeLease(key, fence.epoch, released))) throw fenced(fence);
   }
@@ -228,16 +237,6 @@ class LmdbPort implements LmdbState {
     const { zone } = this.#options;
     const { incarnation } = zoneLog(this.#durable.store, zone, account, log);
     return formatPosition(new Map([[zone, { incarnation, number }]]));
-  }
-
-  async read(
-    account: AccountId,
-    log: string,
-    after: string | undefined,
-    limit: number,
-  ): Promise<{ position: string; entry: unknown }[]> {
-    const logs = this.#stores(false).map(([zone, store]) => zoneLog(store, zone, account, log));
-    return mergeLogs(logs, after, limit);
   }
 
   async sweep(): Promise<number> {
@@ -279,54 +278,5 @@ class LmdbPort implements LmdbState {
       if ((copy ?? 0) >= lease.epoch || (await write(this.#durable, copy))) return true;
     }
     throw new TwinlineError('state_busy', `the lease of bundle ${lease.bundle} could not be copied`);
-  }
-
-  #twinEpoch(bundle: BundleId): number {
-    return this.#twin.volatile.store?.getEntry(leaseKey(bundle))?.version ?? 0;
-  }
-
-  #found(key: string, volatile: boolean, headOnly: boolean): Found | undefined {
-    let found: Found | undefined;
-    for (const [zone, store] of this.#stores(volatile)) {
-      const record = decodeRecord(store.get(key), headOnly);
-      if (record !== undefined) found = newest(volatile, found, { record, zone });
-    }
-    return found;
-  }
-
-  #stores(volatile: boolean): [ZoneId, Store][] {
-    const { zone, twin } = this.#options;
-    const own = refresh((volatile ? this.#volatile : this.#durable).store);
-    const twins = (volatile ? this.#twin.volatile : this.#twin.durable).store;
-    return twins === undefined
-      ? [[zone, own]]
-      : [
-          [zone, own],
-          [twin, twins],
-        ];
-  }
-}
-
-function leaseOf(bytes: Buffer | undefined): LeaseRecord | undefined {
-  return bytes === undefined ? undefined : (JSON.parse(bytes.toString('utf8')) as LeaseRecord);
-}
-
-function leasesIn(store: Store | undefined): Map<string, LeaseRecord> {
-  const leases = new Map<string, LeaseRecord>();
-  for (const { key, value } of store?.getRange(LEASE_RANGE) ?? []) leases.set(key, leaseOf(value)!);
-  return leases;
-}
-
-async function* pages(
-  store: Store,
-  { start, end }: KeyRange,
-): AsyncGenerator<{ key: string; value: Buffer }[]> {
-  let from = start;
-  for (;;) {
-    const page = [...store.getRange({ start: from, end, limit: PAGE, exclusiveStart: from !== start })];
-    yield page;
-    if (page.length < PAGE) return;
-    from = page.at(-1)!.key;
-    await new Promise((resolve) => setImmediate(resolve));
   }
 }

@@ -40,6 +40,12 @@ export interface StatePort {
   close(): Promise<void>;
 }
 
+/** The reading half, for processes that own nothing. */
+export type StateReader = Pick<
+  StatePort,
+  'capabilities' | 'get' | 'list' | 'lease' | 'leases' | 'read' | 'close'
+>;
+
 export interface StateCapabilities {
   readonly engine: 'memory' | 'lmdb' | 'redis';
   /** Values written here can be read on another machine. */

@@ -13,7 +13,13 @@ import {
   type ZoneId,
 } from '../../src/base/index.ts';
 import { systemRandom } from '../../src/native/index.ts';
-import { type LmdbState, loadOrCreateKeyFile, openLmdbState, sealer } from '../../src/state/index.ts';
+import {
+  type LmdbState,
+  loadOrCreateKeyFile,
+  openLmdbReader,
+  openLmdbState,
+  sealer,
+} from '../../src/state/index.ts';
 
 const A = 'a' as ZoneId;
 const B = 'b' as ZoneId;
@@ -201,6 +207,24 @@ test('an environment that another process made grow is read whole', async () => 
   }
   await own.commit([{ op: 'put', key: directoryOf('last'), value: 1 }], { durability: 'durable' });
   expect((await twin.get(directoryOf('last')))?.value).toBe(1);
+}, 120_000);
+
+test('a mere reader makes nothing, sees what comes, and reads while a writer is frozen', async () => {
+  const reader = openLmdbReader({ directory, zone: A, twin: B, clock, log: silentLogger, bootId: 'boot-1' });
+  expect(await reader.list(demo, 'call')).toEqual([]);
+  expect(await reader.leases()).toEqual([]);
+  expect(await reader.read(demo, 'records', undefined, 10)).toEqual([]);
+  expect(await readdir(directory)).toEqual([]);
+  const writer = child('a', 'b', 'pairs');
+  await writer.says('round 3');
+  clock.advance(1000);
+  for (let round = 0; round < 5; round++) {
+    writer.process.kill('SIGSTOP');
+    expect((await reader.list(demo, 'call')).length).toBeGreaterThan(10);
+    writer.process.kill('SIGCONT');
+    await writer.says(`round ${writer.lines.length + 1}`);
+  }
+  await reader.close();
 }, 120_000);
 
 test('a full disk is an error with a code; the process lives and reads on', async () => {
