@@ -118,13 +118,14 @@ function answeredMedia(
     if (!answer.ok) return answer.error;
   }
   delete leg.media.firstOffer;
-  const offer = caller.media.unanswered ?? caller.media.remote;
+  const offer = caller.media.unanswered ?? caller.media.answeredEarly;
   if (offer === undefined) return 'no_audio';
   const answer = giveAnswer(work, caller, offer, agreedTerms(leg));
   if (!answer.ok) return answer.error;
   connectStreams(work, caller, leg);
   sendAck(work, leg, client.cseq);
   leg.state = 'confirmed';
+  delete caller.media.answeredEarly;
   return undefined;
 }
 

@@ -89,7 +89,7 @@ function tellCaller(work: Work, leg: Leg, status: number, reliable: boolean): vo
 /** The caller's answer, given before the call is answered; both hear each other from now on. */
 function earlyAnswer(work: Work, leg: Leg): string | undefined {
   const caller = callerLeg(work.call);
-  const offer = caller.media.unanswered ?? caller.media.remote;
+  const offer = caller.media.unanswered ?? caller.media.answeredEarly;
   if (offer === undefined) return undefined;
   const answer = giveAnswer(work, caller, offer, agreedTerms(leg));
   if (!answer.ok) return undefined;

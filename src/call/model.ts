@@ -182,9 +182,10 @@ export interface LegMedia {
   /** Of our `o=` line on this leg. */
   readonly sdpId: string;
   sdpVersion: number;
-  /** Our description as sent last, the peer's as it came last. */
+  /** Our description as sent last: the next one counts its version on. */
   local?: string;
-  remote?: string;
+  /** The caller's offer, answered in early media; its 2xx says the answer again. */
+  answeredEarly?: string;
   /** Our offer that is not yet answered. */
   offered?: { readonly crypto: readonly CryptoLine[]; readonly direction: Direction };
   /** What the first INVITE offered, until its 2xx: each fork behind a proxy answers it anew (RFC 3261 §13.2.2.4). */

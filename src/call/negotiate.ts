@@ -189,7 +189,6 @@ export function takeAnswer(leg: Leg, text: string): Result<Terms, MediaRefusal> 
   // What both descriptions allow, in our view.
   const direction = answerDirection(reverseDirection(offeredDirection), reverseDirection(audio.direction));
   agree(media, audio, codecs, direction);
-  media.remote = text;
   delete media.offered;
   return ok({
     codecs,
@@ -227,7 +226,7 @@ export function giveAnswer(
   }
   agree(media, audio, codecs, direction);
   if (terms.ptimeMs !== undefined) media.ptimeMs = terms.ptimeMs;
-  media.remote = offerText;
+  if (leg.role === 'caller' && leg.state !== 'confirmed') media.answeredEarly = offerText;
   delete media.unanswered;
   const build = (version: string): string =>
     serializeSdp(
