@@ -12,16 +12,14 @@ export async function demoDirectory(): Promise<DirectorySnapshot> {
   return { ...(JSON.parse(JSON.stringify(read.value)) as DirectorySnapshot), number: 1 };
 }
 
-let nextHost = 1;
-
 /** A phone of the simulated world: our own user agent on a datagram network that exists only there. */
 export async function simPhone(
   world: World,
   user: string,
   options: Partial<PhoneOptions> = {},
 ): Promise<Phone> {
-  const local: Endpoint = { address: `10.0.${nextHost >> 8}.${nextHost & 255}`, port: 5060 };
-  nextHost = (nextHost + 1) & 0xffff;
+  const host = ++world.phoneNumbers.host;
+  const local: Endpoint = { address: `10.0.${host >> 8}.${host & 255}`, port: 5060 };
   return Phone.open({
     user,
     password: `demo-${user}`,
@@ -30,7 +28,7 @@ export async function simPhone(
     clock: world.clock,
     random: world.random,
     keepAliveMs: 0,
-    media: simMedia(local),
+    media: simMedia(world, local),
     newTransport: (_of, handlers) => new SimSockets(world, local, handlers),
     waitMs: REAL_WAIT_MS,
     ...options,
@@ -100,12 +98,10 @@ export interface SimPhoneMedia extends PhoneMedia {
 
 type Way = 'sendrecv' | 'sendonly' | 'recvonly' | 'inactive';
 
-let nextPort = 30_000;
-
-function simMedia(at: Endpoint): PhoneMediaFactory {
+function simMedia(world: World, at: Endpoint): PhoneMediaFactory {
   return async () => {
-    const local: Endpoint = { address: at.address, port: nextPort };
-    nextPort += 2;
+    const local: Endpoint = { address: at.address, port: world.phoneNumbers.port };
+    world.phoneNumbers.port += 2;
     let version = 0;
     let holding = false;
     let remote: Endpoint | undefined;

@@ -15,30 +15,41 @@ import type { DirectorySnapshot } from '../../src/directory/index.ts';
 import { indexDirectories } from '../../src/directory/index.ts';
 import { type Address, EdgeCore } from '../../src/edge/index.ts';
 import type { Flow, ProcessRef } from '../../src/link/index.ts';
-import { MemoryCluster, type MemoryState, sealer } from '../../src/state/index.ts';
+import {
+  MemoryCluster,
+  type MemoryState,
+  type Sealer,
+  type StatePort,
+  type Stored,
+  sealer,
+} from '../../src/state/index.ts';
 import { CallSwitch } from '../../src/switch/index.ts';
 import { type ChildRole, Supervisor } from '../../src/zone/index.ts';
 import { settle } from '../support/virtual-time.ts';
+import { FenceWatch } from './fence-watch.ts';
+import { History } from './history.ts';
+import { SimLinks } from './links.ts';
 import { SimMedia } from './media.ts';
-import { SimLinks, SimProcess } from './process.ts';
+import { SimProcess } from './process.ts';
+import { simState } from './state.ts';
 
-export interface WorldOptions {
-  readonly seed: number;
-  readonly directory: DirectorySnapshot;
+export interface Network {
   /** One-way, between phones and edge. */
-  readonly lossRatio?: number;
-  readonly duplicateRatio?: number;
-  readonly delayMs?: { readonly min: number; readonly max: number };
+  readonly lossRatio: number;
+  readonly duplicateRatio: number;
+  /** Evenly spread, so that what is sent in a row overtakes one another. */
+  readonly delayMs: { readonly min: number; readonly max: number };
 }
 
-/** With TWINLINE_SIM_LOG set every process of the world tells what it does, with the virtual time. */
-function worldLog(clock: VirtualClock, process: SimProcess): Logger {
-  if (globalThis.process.env['TWINLINE_SIM_LOG'] === undefined) return silentLogger;
-  const tell = (fields: object, event: string) =>
-    console.log(
-      `${clock.nowMs().toFixed(1)} ${process.name}#${process.pid} ${event} ${JSON.stringify(fields)}`,
-    );
-  return { debug: tell, info: tell, warn: tell, error: tell, child: () => worldLog(clock, process) };
+/** A mistake of the product, planted to see that the simulator notices it. */
+export type Mistake = 'sends-before-commit' | 'forgets-the-outbox';
+
+export interface WorldOptions extends Partial<Network> {
+  readonly seed: number;
+  readonly directory: DirectorySnapshot;
+  readonly mistake?: Mistake;
+  /** Every event as a line. */
+  readonly tell?: (line: string) => void;
 }
 
 export type ZoneName = 'a' | 'b';
@@ -55,14 +66,20 @@ export interface SimPeer {
  */
 export class World {
   readonly clock = new VirtualClock();
+  /** Of the processes; the network has its own, so that a call more does not change what befalls the others at once. */
   readonly random;
+  readonly history: History;
   readonly cluster = new MemoryCluster({ clock: this.clock });
   readonly links: SimLinks;
-  readonly zones = new Map<ZoneName, { process: SimProcess; supervisor: Supervisor; state: MemoryState }>();
+  readonly zones = new Map<ZoneName, { process: SimProcess; supervisor: Supervisor }>();
   readonly switches = new Map<string, { process: SimProcess; callSwitch: CallSwitch }>();
   readonly media = new Map<ZoneName, SimMedia>();
   /** Every process that was ended to fence it, in order. */
   readonly fenced: string[] = [];
+  readonly fenceWatch = new FenceWatch();
+  /** The newest network address and port of a phone. */
+  readonly phoneNumbers = { host: 0, port: 30_000 };
+  readonly sealer: Sealer;
   readonly edgeAddress: Address = { address: '127.0.0.1', port: 5060 };
   #edge!: { process: SimProcess; core: EdgeCore };
   readonly #options: WorldOptions;
@@ -70,11 +87,26 @@ export class World {
   readonly #processes = new Map<number, SimProcess>();
   readonly #phones = new Map<string, SimPeer>();
   readonly #ports = { next: 20_000 };
+  readonly #network;
+  readonly #states: { process: SimProcess; port: MemoryState }[] = [];
+  #away: 'rejects' | 'hangs' | undefined;
+  #nextPid = 1_000;
 
   constructor(options: WorldOptions) {
     this.#options = options;
     this.random = seededRandom(options.seed);
-    this.links = new SimLinks(this.clock, () => 0.05 + randomBelow(this.random, 20) / 100);
+    this.#network = seededRandom(options.seed ^ 0x5eed);
+    this.sealer = sealer({ newest: 1, keys: new Map([[1, Buffer.alloc(32, 9)]]) }, this.random);
+    this.history = new History(this.clock, options.tell);
+    this.links = new SimLinks({
+      world: this.clock,
+      delayMs: () => 0.05 + this.#chance() / 5,
+      log: (process) => this.#log(process),
+      sent: (from, to, chunk) => {
+        this.history.add(`${from.name} > ${to.name} ${chunk.length}`, chunk);
+        this.history.pass('between-processes');
+      },
+    });
     this.#startEdge();
     this.startZone('a');
     this.startZone('b');
@@ -86,9 +118,15 @@ export class World {
 
   // --- what a test does to it -----------------------------------------------------------------------------------------
 
+  kill(process: SimProcess): boolean {
+    if (!process.alive) return false;
+    this.history.add(`${process.name}#${process.pid} is killed`);
+    return process.kill();
+  }
+
   /** SIGKILL for every process of the zone at once. */
   killZone(zone: ZoneName): void {
-    for (const process of this.#processesOf(zone)) process.kill();
+    for (const process of this.#processesOf(zone)) this.kill(process);
   }
 
   freezeZone(zone: ZoneName): void {
@@ -99,18 +137,39 @@ export class World {
     for (const process of this.#processesOf(zone)) process.thaw();
   }
 
+  /** The one that runs under that name, if any. */
+  running(role: ChildRole | 'zone', id: string): SimProcess | undefined {
+    return [...this.#processes.values()].find((one) => one.role === role && one.id === id && one.alive);
+  }
+
   process(role: ChildRole | 'zone', id: string): SimProcess {
-    const found = [...this.#processes.values()].find(
-      (one) => one.role === role && one.id === id && one.alive,
-    );
+    const found = this.running(role, id);
     if (found === undefined) throw new Error(`no ${role} ${id} runs`);
     return found;
+  }
+
+  /** Nobody reaches the state until it is `back`. */
+  stateAway(how: 'rejects' | 'hangs'): void {
+    this.#away = how;
+    for (const { process, port } of this.#states) if (process.alive) port.away(how);
+  }
+
+  stateBack(): void {
+    this.#away = undefined;
+    for (const { process, port } of this.#states) if (process.alive) port.back();
+  }
+
+  /** The two supervisors do not hear each other until `heal`. */
+  cutTwins(on: boolean): void {
+    const a = this.running('zone', 'a');
+    if (a === undefined) return;
+    if (on) this.links.cut(a, 'zone b');
+    else this.links.heal(a, 'zone b');
   }
 
   startZone(zone: ZoneName): void {
     const twin: ZoneName = zone === 'a' ? 'b' : 'a';
     const process = this.#spawn('zone', zone);
-    const state = this.cluster.open(zone as ZoneId, twin as ZoneId);
     const supervisor = new Supervisor({
       zone: zone as ZoneId,
       twin: twin as ZoneId,
@@ -118,22 +177,23 @@ export class World {
       media: [zone],
       clock: process.clock,
       random: this.random,
-      state,
+      state: this.#state(process, zone),
       spawner: { spawn: (role, id) => this.#spawnChild(zone, role, id) },
       ender: {
         running: (ref: ProcessRef) => this.#processes.get(ref.pid)?.alive ?? false,
         end: (ref: ProcessRef) => {
           if (!process.alive || process.frozen) return false;
           const target = this.#processes.get(ref.pid);
-          if (target?.alive) this.fenced.push(target.name);
-          return target?.kill() ?? false;
+          if (!target?.alive) return false;
+          this.fenced.push(target.name);
+          return this.kill(target);
         },
         gone: () => Promise.resolve(),
       },
-      log: worldLog(this.clock, process),
+      log: this.#log(process),
       self: process.peer,
     });
-    this.zones.set(zone, { process, supervisor, state });
+    this.zones.set(zone, { process, supervisor });
     this.links.serve(`zone ${zone}`, process, (channel) => supervisor.accept(channel));
     if (zone < twin) this.links.connect(process, `zone ${twin}`, (channel) => supervisor.acceptTwin(channel));
     supervisor.start();
@@ -148,22 +208,31 @@ export class World {
   /** A datagram from a phone to the edge. */
   toEdge(bytes: Uint8Array, from: Address): void {
     this.#carry(() => {
-      if (!this.#edge.process.alive) return;
-      this.#edge.core.receive(this.#flow(from), bytes);
+      this.history.add(`${from.address} > edge ${firstLine(bytes)}`, bytes);
+      this.history.pass('to-edge');
+      this.#edge.process.run(() => this.#edge.core.receive(this.#flow(from), bytes));
     });
   }
 
   #toPhone(bytes: Uint8Array, to: Address): void {
-    this.#carry(() => this.#phones.get(`${to.address}:${to.port}`)?.receive(bytes, this.edgeAddress));
+    this.history.add(`edge > ${to.address} ${firstLine(bytes)}`, bytes);
+    this.history.pass('to-phone');
+    this.#carry(() => {
+      this.history.add(`${to.address} receives ${firstLine(bytes)}`);
+      this.#phones.get(`${to.address}:${to.port}`)?.receive(bytes, this.edgeAddress);
+    });
   }
 
   #carry(deliver: () => void): void {
     const { lossRatio = 0, duplicateRatio = 0, delayMs = { min: 1, max: 1 } } = this.#options;
-    const chance = () => randomBelow(this.random, 1_000_000) / 1_000_000;
-    const copies = chance() < lossRatio ? 0 : chance() < duplicateRatio ? 2 : 1;
+    const copies = this.#chance() < lossRatio ? 0 : this.#chance() < duplicateRatio ? 2 : 1;
     for (let copy = 0; copy < copies; copy++) {
-      this.clock.after(delayMs.min + chance() * (delayMs.max - delayMs.min), deliver);
+      this.clock.after(delayMs.min + this.#chance() * (delayMs.max - delayMs.min), deliver);
     }
+  }
+
+  #chance(): number {
+    return randomBelow(this.#network, 1_000_000) / 1_000_000;
   }
 
   #flow(remote: Address): Flow {
@@ -184,6 +253,7 @@ export class World {
       id: 'edge1' as EdgeId,
       transports: {
         send: (flow, bytes, remote) => {
+          this.fenceWatch.passes();
           const parts = flow.split(':');
           this.#toPhone(bytes, remote ?? { address: parts[3] ?? '', port: Number(parts[4]) });
           return true;
@@ -191,17 +261,18 @@ export class World {
         close: () => {},
       },
       tokens: this.#tokens,
-      state: this.cluster.open('a' as ZoneId, 'b' as ZoneId),
+      state: this.#state(process, 'a'),
       clock: process.clock,
       random: this.random,
-      log: worldLog(this.clock, process),
+      log: this.#log(process),
     });
     this.#edge = { process, core };
-    this.links.serve('edge edge1', process, (channel) => core.connected(channel));
+    this.links.serve('edge edge1', process, (channel) => core.connected(this.fenceWatch.watch(channel)));
   }
 
   #spawn(role: string, id: string): SimProcess {
-    const process = new SimProcess(this.clock, role, id);
+    const process = new SimProcess(this.clock, this.#nextPid++, role, id);
+    this.history.add(`${process.name}#${process.pid} starts`);
     this.#processes.set(process.pid, process);
     return process;
   }
@@ -220,8 +291,34 @@ export class World {
     };
   }
 
+  #state(process: SimProcess, zone: ZoneName): StatePort {
+    const port = this.cluster.open(zone as ZoneId, (zone === 'a' ? 'b' : 'a') as ZoneId);
+    this.#states.push({ process, port });
+    process.onExit(() => void port.close());
+    if (this.#away !== undefined) port.away(this.#away);
+    const { mistake } = this.#options;
+    return simState({
+      process,
+      port,
+      delayMs: () => 0.2 + this.#chance() * 1.8,
+      committed: (by) => {
+        this.history.add(`${by.name} has committed`);
+        this.history.pass('commit');
+      },
+      ...(mistake === 'sends-before-commit' ? { commitLateMs: 2 } : {}),
+      ...(mistake === 'forgets-the-outbox' ? { onList: (stored) => withoutOutbox(this.sealer, stored) } : {}),
+    });
+  }
+
+  #log(process: SimProcess): Logger {
+    const { tell } = this.#options;
+    if (tell === undefined) return silentLogger;
+    const say = (fields: object, event: string) =>
+      this.history.add(`${process.name}#${process.pid} ${event} ${JSON.stringify(fields)}`);
+    return { debug: say, info: say, warn: say, error: say, child: () => this.#log(process) };
+  }
+
   #startSwitch(zone: ZoneName, process: SimProcess): void {
-    const twin: ZoneName = zone === 'a' ? 'b' : 'a';
     const directories = indexDirectories([this.#options.directory]);
     const callSwitch = new CallSwitch({
       id: process.id as SwitchId,
@@ -231,13 +328,13 @@ export class World {
       preferredMedia: zone as MediaId,
       clock: process.clock,
       random: this.random,
-      state: this.cluster.open(zone as ZoneId, twin as ZoneId),
-      sealer: sealer({ newest: 1, keys: new Map([[1, Buffer.alloc(32, 9)]]) }, this.random),
+      state: this.#state(process, zone),
+      sealer: this.sealer,
       tokens: this.#tokens,
       pairSecret: Buffer.alloc(32, 7),
       directories: { directories, refresh: async () => {}, close: () => {} },
       serverName: 'Twinline',
-      log: worldLog(this.clock, process),
+      log: this.#log(process),
     });
     this.switches.set(process.id, { process, callSwitch });
     process.onExit(() => callSwitch.stop());
@@ -262,6 +359,19 @@ export class World {
         process.alive && (process.id === zone || (process.role !== 'edge' && process.id.startsWith(zone))),
     );
   }
+}
+
+const firstLine = (bytes: Uint8Array): string => {
+  const text = Buffer.from(bytes).toString('latin1');
+  const cseq = /^CSeq: *(.*)$/im.exec(text)?.[1] ?? '';
+  return `${text.slice(0, text.indexOf('\r'))} (${cseq.trim()})`;
+};
+
+function withoutOutbox(with_: Sealer, stored: Stored<unknown>): Stored<unknown> {
+  if (stored.key.kind !== 'call') return stored;
+  const bytes = Buffer.from(stored.value as string, 'base64');
+  const call = { ...(with_.open(bytes) as object), outbox: [] };
+  return { ...stored, value: Buffer.from(with_.seal(call, with_.keyOf(bytes))).toString('base64') };
 }
 
 /** Runs a script on the world's time: whenever it waits, the clock moves to the next thing that happens. */

@@ -27,6 +27,7 @@ export class Seen<T> {
   readonly #tell: (item: T) => string;
   readonly #keep: number;
   #waiters: Waiter<T>[] = [];
+  readonly #listeners: ((item: T) => void)[] = [];
   /** How many were dropped from the front to keep the bound. */
   dropped = 0;
 
@@ -42,12 +43,18 @@ export class Seen<T> {
       this.items.shift();
       this.dropped++;
     }
+    for (const listener of this.#listeners) listener(item);
     const waiting = this.#waiters;
     this.#waiters = [];
     for (const waiter of waiting) {
       if (waiter.matches(item)) waiter.resolve(item);
       else this.#waiters.push(waiter);
     }
+  }
+
+  /** Calls `listener` for every item from now on: for those who may not wait by real time. */
+  each(listener: (item: T) => void): void {
+    this.#listeners.push(listener);
   }
 
   /** The first item from index `from` on (default: all that came) that matches, now or within the wait. */

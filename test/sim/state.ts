@@ -1,0 +1,64 @@
+import type { AccountId } from '../../src/base/index.ts';
+import type { MemoryState, StateKind, StatePort, Stored } from '../../src/state/index.ts';
+import type { SimProcess } from './process.ts';
+
+export interface SimStateOptions {
+  readonly process: SimProcess;
+  readonly port: MemoryState;
+  /** How long the next operation takes, in all. */
+  readonly delayMs: () => number;
+  /** A commit has just happened, and its process does not know it yet. */
+  readonly committed: (process: SimProcess) => void;
+  /** Planted mistakes: see `Mistake`. */
+  readonly commitLateMs?: number;
+  readonly onList?: (stored: Stored<unknown>) => Stored<unknown>;
+}
+
+/**
+ * A process's way to the state: an operation takes time, happens at one moment of it, and its result comes only to a process that still
+ * lives. So a process can die, or be stopped, before a commit, or between the commit and the news of it.
+ */
+export function simState(options: SimStateOptions): StatePort {
+  const { process, port, delayMs, committed } = options;
+  const soon = (ms: number) => new Promise<void>((resolve) => process.clock.after(ms, resolve));
+  const run = async <T>(operation: () => Promise<T>, done: () => void = () => {}): Promise<T> => {
+    const ms = delayMs();
+    await soon(ms / 2);
+    try {
+      const result = await operation();
+      done();
+      await soon(ms / 2);
+      return result;
+    } catch (error) {
+      await soon(ms / 2);
+      throw error;
+    }
+  };
+  return {
+    capabilities: port.capabilities,
+    get: (key) => run(() => port.get(key)),
+    list: <T>(account: AccountId, kind: StateKind, idPrefix?: string) =>
+      run(async () => {
+        const found = await port.list<T>(account, kind, idPrefix);
+        return options.onList === undefined ? found : (found.map(options.onList) as Stored<T>[]);
+      }),
+    commit: (writes, how) => {
+      const copy = structuredClone(writes);
+      if (options.commitLateMs !== undefined && how.fence !== undefined) {
+        process.clock.after(options.commitLateMs, () => void port.commit(copy, how).catch(() => {}));
+        return Promise.resolve();
+      }
+      return run(
+        () => port.commit(copy, how),
+        () => committed(process),
+      );
+    },
+    grant: (...args) => run(() => port.grant(...args)),
+    lease: (bundle) => run(() => port.lease(bundle)),
+    leases: () => run(() => port.leases()),
+    release: (fence) => run(() => port.release(fence)),
+    append: (...args) => run(() => port.append(...args)),
+    read: (...args) => run(() => port.read(...args)),
+    close: () => port.close(),
+  };
+}
