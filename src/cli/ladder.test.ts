@@ -52,6 +52,38 @@ test('a call that rings two phones and is answered by one, whose switch dies in 
   `);
 });
 
+test('what came in has no leg yet: it is known by the phone’s address', () => {
+  const entries = [
+    entry(0, 'caller', 'in', 'INVITE'),
+    entry(1, 'caller', 'out', '100 Trying'),
+    entry(2, 'desk', 'out', 'INVITE'),
+    entry(3, 'desk', 'in', '200 OK'),
+    entry(4, 'caller', 'out', '200 OK'),
+    entry(5, 'caller', 'in', 'BYE'),
+  ];
+  const unknown = entries.map((one) => (one.direction === 'in' ? { ...one, leg: '' } : one));
+  expect(drawLadder(unknown)).toBe(drawLadder(entries));
+});
+
+test('somebody calls themselves', () => {
+  const drawn = drawLadder([
+    entry(0, '', 'in', 'INVITE'),
+    { ...entry(1, 'one', 'out', '100 Trying'), peer: '' },
+    { ...entry(2, 'two', 'out', 'INVITE'), peer: '' },
+  ]);
+  expect(
+    drawn
+      .split('\n')
+      .slice(2, 5)
+      .map((line) =>
+        line
+          .replace(/^\S+ +/, '')
+          .replace(/ +/g, ' ')
+          .replace(/─+/g, '─'),
+      ),
+  ).toEqual(['│─ INVITE ─▶│ │', '│◀─ 100 Trying ─│ │', '│ │─ INVITE ─▶│']);
+});
+
 describe('a ladder', () => {
   test('of nothing is nothing', () => {
     expect(drawLadder([])).toBe('');

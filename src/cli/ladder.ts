@@ -13,31 +13,45 @@ const OURS = 'twinline';
  */
 export function drawLadder(entries: readonly LadderEntry[], columns = 120): string {
   if (entries.length === 0) return '';
-  const legs = [...new Set(entries.map(({ leg }) => leg))];
-  const [caller, ...callees] = legs as [string, ...string[]];
-  const lanes = [caller, undefined, ...callees];
-  const laneWidth = Math.max(
-    MIN_LANE,
-    Math.floor((columns - TIME_WIDTH - 10) / Math.max(1, lanes.length - 1)),
-  );
-  const places = lanes.map((_, index) => TIME_WIDTH + 4 + index * laneWidth);
+  const laneOf = assignLanes(entries);
+  const phones = [...new Set(laneOf)].map((lane) => entries[laneOf.indexOf(lane)]!);
+  // Ours stands behind the caller's, which is the phone that spoke first.
+  const place = (lane: number): number => places[lane === 0 ? 0 : lane + 1]!;
+  const laneWidth = Math.max(MIN_LANE, Math.floor((columns - TIME_WIDTH - 10) / phones.length));
+  const places = Array.from({ length: phones.length + 1 }, (_, index) => TIME_WIDTH + 4 + index * laneWidth);
+  const titles = phones.map(({ peer, transport }) => printable(`${peer} ${transport.toUpperCase()}`));
+  titles.splice(1, 0, OURS);
 
-  const titles = lanes.map((leg) => {
-    if (leg === undefined) return OURS;
-    const { peer, transport } = entries.find((entry) => entry.leg === leg)!;
-    return printable(`${peer} ${transport.toUpperCase()}`);
-  });
   const lines = [header(titles, places), rails(places)];
   let last: LadderEntry | undefined;
-  for (const entry of entries) {
+  for (const [index, entry] of entries.entries()) {
     if (last !== undefined && last.switch !== entry.switch)
       lines.push(note(`${entry.switch} goes on`, places), rails(places));
-    const theirs = places[lanes.indexOf(entry.leg)]!;
-    lines.push(arrow(entry, theirs, places[1]!, places));
+    lines.push(arrow(entry, place(laneOf[index]!), places[1]!, places));
     last = entry;
   }
   lines.push(rails(places));
   return lines.join('\n');
+}
+
+/**
+ * A lane for each entry, by its leg and by its phone's address: a message that came in was written down before anybody knew its leg, and a
+ * phone may come back over another connection.
+ */
+function assignLanes(entries: readonly LadderEntry[]): number[] {
+  const byLeg = new Map<string, number>();
+  const byPhone = new Map<string, { lane: number; leg: string }>();
+  let lanes = 0;
+  return entries.map(({ leg, peer, transport }) => {
+    const phone = `${peer} ${transport}`;
+    const known = byPhone.get(phone);
+    // Two legs to one address are two lanes: somebody called themselves.
+    const fits = known !== undefined && (leg === '' || known.leg === '' || known.leg === leg);
+    const lane = byLeg.get(leg) ?? (fits ? known.lane : lanes++);
+    if (leg !== '') byLeg.set(leg, lane);
+    if (known === undefined || (known.leg === '' && known.lane === lane)) byPhone.set(phone, { lane, leg });
+    return lane;
+  });
 }
 
 function header(titles: readonly string[], places: readonly number[]): string {

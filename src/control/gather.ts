@@ -10,11 +10,16 @@ export interface Shape {
 }
 
 /** Asks everybody at once; who does not answer is shown as what the kernel says of it. */
-export async function gatherStatus(shape: Shape, links: Links): Promise<InstallationStatus> {
+export async function gatherStatus(
+  shape: Shape,
+  links: Links,
+  countRegistrations: () => Promise<number>,
+): Promise<InstallationStatus> {
   const found = findProcesses(shape.planFile);
-  const [zones, edges] = await Promise.all([
+  const [zones, edges, registrations] = await Promise.all([
     Promise.all(shape.zones.map((zone) => zoneState(zone, links, found))),
     Promise.all(shape.edges.map((id) => edgeState(id, links, found))),
+    countRegistrations().catch(() => undefined),
   ]);
   const control = found.find(({ role }) => role === 'control');
   return {
@@ -22,8 +27,8 @@ export async function gatherStatus(shape: Shape, links: Links): Promise<Installa
     edges,
     control: { pid: control?.pid ?? process.pid, rssKib: control?.rssKib ?? 0 },
     calls: zones.reduce((sum, zone) => sum + zone.calls, 0),
-    // Every zone counts all registrations of the state.
-    registrations: zones.reduce((most, zone) => Math.max(most, zone.registrations), 0),
+    // With the state away: what a zone counted last. Every zone counts all.
+    registrations: registrations ?? zones.reduce((most, zone) => Math.max(most, zone.registrations), 0),
   };
 }
 

@@ -1,5 +1,6 @@
 import { type Clock, type Logger, type Random, TwinlineError } from '../base/index.ts';
 import {
+  type Binding,
   type DirectoryIndex,
   describeProblem,
   hasDemoPassword,
@@ -57,6 +58,14 @@ export async function startControl(options: ControlOptions): Promise<Control> {
     watch.directories.accounts.map(({ snapshot }) => snapshot.account),
   );
 
+  const countRegistrations = async (): Promise<number> => {
+    const utcMs = clock.utcMs();
+    const accounts = watch.directories.accounts.map(({ snapshot }) => snapshot.account);
+    const lists = await Promise.all(accounts.map((account) => state.list<Binding>(account, 'registration')));
+    return lists.flat().filter(({ value }) => value.expiresUtcMs > utcMs).length;
+  };
+  const status = () => gatherStatus(shape, links, countRegistrations);
+
   const start = async (targetText: string): Promise<{ target: string }> => {
     const target = parseTarget(targetText, shape.zones, shape.edges);
     const name = `${target.role} ${target.id}`;
@@ -72,13 +81,12 @@ export async function startControl(options: ControlOptions): Promise<Control> {
     );
     const untilMs = clock.nowMs() + START_WITHIN_MS;
     for (;;) {
-      const status = await gatherStatus(shape, links);
+      const now = await status();
       const serves =
         role === 'edge'
-          ? status.edges.some((edge) => edge.id === id && edge.state === 'up')
-          : status.zones.some(
-              (zone) => zone.id === id && (zone.state === 'up' || zone.state === 'draining'),
-            ) && status.edges.every((edge) => edge.state !== 'up' || edge.openZones.includes(id));
+          ? now.edges.some((edge) => edge.id === id && edge.state === 'up')
+          : now.zones.some((zone) => zone.id === id && (zone.state === 'up' || zone.state === 'draining')) &&
+            now.edges.every((edge) => edge.state !== 'up' || edge.openZones.includes(id));
       if (serves) return { target: name };
       if (clock.nowMs() > untilMs)
         throw new TwinlineError(
@@ -115,7 +123,7 @@ export async function startControl(options: ControlOptions): Promise<Control> {
     const kind = frame.kind as keyof ControlCommands;
     switch (kind) {
       case 'status':
-        return gatherStatus(shape, links);
+        return status();
       case 'calls':
         return { calls: await gatherCalls(shape, links) };
       case 'ladder':
