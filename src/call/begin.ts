@@ -1,4 +1,4 @@
-import type { LegId } from '../base/index.ts';
+import { type LegId, newStreamId } from '../base/index.ts';
 import {
   answerSessionTimer,
   callIdOf,
@@ -28,7 +28,7 @@ const LOOKUP_WAIT_MS = 10_000;
 
 /** The caller's INVITE: refused at once for what is wrong in itself, else 100, a stream, and the search for the callee's devices. */
 export function begin(newCall: NewCall, ctx: CallContext): Work {
-  const { invite, flow, caller, callerDevice } = newCall;
+  const { invite, flow, caller } = newCall;
   const work: Work = { call: callFor(newCall, ctx), ctx, commands: [] };
   const { call } = work;
   const leg = callerLegFor(work, newCall);
@@ -75,50 +75,45 @@ export function begin(newCall: NewCall, ctx: CallContext): Work {
     maxWaitSec: callee.ring.maxWaitSec,
   };
   answerRequest(work, leg, server, 100);
-  leg.media = { ...newMedia(work, leg.media.family), ...leg.media };
+  leg.media.stream = newStreamId(ctx.random);
   putStream(work, leg);
   call.ringUntilMs = ctx.nowMs + LOOKUP_WAIT_MS;
   ask(work, { why: 'ring', user: callee.id });
   return work;
+}
 
-  function refuse(
-    refused: Work,
-    status: number,
-    reason: string,
-    headerName?: string,
-    headerValue = '',
-  ): Work {
-    endCall(refused, {
-      outcome: 'failed',
-      status,
-      by: 'system',
-      reason,
-      ...(headerName === undefined ? {} : { answerHeaders: [{ name: headerName, value: headerValue }] }),
-    });
-    return refused;
-  }
+function refuse(work: Work, status: number, reason: string, headerName?: string, headerValue = ''): Work {
+  endCall(work, {
+    outcome: 'failed',
+    status,
+    by: 'system',
+    reason,
+    ...(headerName === undefined ? {} : { answerHeaders: [{ name: headerName, value: headerValue }] }),
+  });
+  return work;
+}
 
-  function callerLegFor(forWork: Work, { invite: request }: NewCall): Leg {
-    const { stream: _, ...media } = newMedia(forWork, familyOf(flow.remote.address));
-    return {
-      id: 'a' as LegId,
-      role: 'caller',
-      user: caller.id,
-      device: callerDevice.id,
-      mediaPolicy: mediaPolicyOf(ctx.snapshot, caller.siteId, callerDevice.mediaProfile),
-      flow,
-      state: 'calling',
-      sipCallId: callIdOf(request) ?? '',
-      localTag: newTag(forWork),
-      remoteTag: tagOf(fromOf(request)) ?? '',
-      inviteCseq: cseqOf(request)?.seq ?? 0,
-      sessionId: forWork.call.sessionId,
-      clients: [],
-      servers: [],
-      peer: peerAllows({ update: false, timer: false }, request),
-      media,
-    };
-  }
+/** Its stream comes only once the INVITE has turned out to be worth one. */
+function callerLegFor(work: Work, { invite, flow, caller, callerDevice }: NewCall): Leg {
+  const { stream: _, ...media } = newMedia(work, familyOf(flow.remote.address));
+  return {
+    id: 'a' as LegId,
+    role: 'caller',
+    user: caller.id,
+    device: callerDevice.id,
+    mediaPolicy: mediaPolicyOf(work.ctx.snapshot, caller.siteId, callerDevice.mediaProfile),
+    flow,
+    state: 'calling',
+    sipCallId: callIdOf(invite) ?? '',
+    localTag: newTag(work),
+    remoteTag: tagOf(fromOf(invite)) ?? '',
+    inviteCseq: cseqOf(invite)?.seq ?? 0,
+    sessionId: work.call.sessionId,
+    clients: [],
+    servers: [],
+    peer: peerAllows({ update: false, timer: false }, invite),
+    media,
+  };
 }
 
 function callFor({ id, invite, caller }: NewCall, ctx: CallContext): Call {
