@@ -19,14 +19,22 @@ export interface InstallationOptions {
 /** A whole Twinline of its own: real processes, own ports, own data directory; gone without a trace when closed. */
 export class Installation {
   readonly portBase: number;
+  /** The first and the last of its media ports. */
+  readonly mediaPorts: readonly [number, number];
   readonly data: string;
   readonly #child: ChildProcess;
   #output = '';
   #exit: { code: number | null; signal: NodeJS.Signals | null } | undefined;
 
-  private constructor(child: ChildProcess, portBase: number, data: string) {
+  private constructor(
+    child: ChildProcess,
+    portBase: number,
+    mediaPorts: readonly [number, number],
+    data: string,
+  ) {
     this.#child = child;
     this.portBase = portBase;
+    this.mediaPorts = mediaPorts;
     this.data = data;
     child.stdout?.on('data', (chunk) => {
       this.#output += String(chunk);
@@ -59,7 +67,7 @@ export class Installation {
       ...(options.arguments ?? []),
     ];
     const child = spawn(process.execPath, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] });
-    const installation = new Installation(child, portBase, data);
+    const installation = new Installation(child, portBase, [mediaFrom, mediaFrom + 3_999], data);
     await installation.#ready();
     return installation;
   }
@@ -94,10 +102,12 @@ export class Installation {
     );
   }
 
-  async stop(): Promise<{ code: number | null; signal: NodeJS.Signals | null }> {
+  async stop(
+    by: 'SIGTERM' | 'SIGINT' = 'SIGTERM',
+  ): Promise<{ code: number | null; signal: NodeJS.Signals | null }> {
     if (this.#exit === undefined) {
       const gone = new Promise<void>((resolve) => this.#child.once('exit', () => resolve()));
-      this.#child.kill('SIGTERM');
+      this.#child.kill(by);
       await gone;
     }
     if (process.env['TWINLINE_KEEP_DATA'] === undefined) rmSync(this.data, { recursive: true, force: true });

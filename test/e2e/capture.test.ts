@@ -1,0 +1,118 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import type { SrtpSuite } from '../../src/sdp/index.ts';
+import { Capture, entropyOf, mayCapture } from '../support/capture.ts';
+import { Crowd } from '../support/crowd.ts';
+import { Installation } from '../support/installation.ts';
+import type { PhoneCall } from '../support/phone.ts';
+import { audioOf, callAndTalk } from '../support/talk.ts';
+import { readMark, strongestTone } from '../support/tone.ts';
+
+const SUITES: readonly SrtpSuite[] = [
+  'AEAD_AES_256_GCM',
+  'AEAD_AES_128_GCM',
+  'AES_256_CM_HMAC_SHA1_80',
+  'AES_CM_128_HMAC_SHA1_80',
+];
+/** Octets that each suite adds to a packet: RFC 7714 §8.2 (tag 16), RFC 3711 §4.2 and RFC 6188 (tag 10). */
+const TAG_LENGTH: Readonly<Record<SrtpSuite, number>> = {
+  AEAD_AES_256_GCM: 16,
+  AEAD_AES_128_GCM: 16,
+  AES_256_CM_HMAC_SHA1_80: 10,
+  AES_CM_128_HMAC_SHA1_80: 10,
+};
+const HEADER = 12;
+const PACKETS = 50;
+
+describe.skipIf(!mayCapture())('what tshark sees on the wire', () => {
+  let twinline: Installation;
+  let capture: Capture;
+  beforeAll(async () => {
+    twinline = await Installation.start();
+    const [first, last] = twinline.mediaPorts;
+    capture = await Capture.start(
+      `udp portrange ${first}-${last} or tcp port ${twinline.port('tls')} or udp port ${twinline.port('udp')}`,
+    );
+  });
+  afterAll(async () => {
+    await capture?.stop();
+    await twinline?.stop();
+  });
+  const crowd = new Crowd(() => twinline);
+  afterEach(() => crowd.leave());
+
+  /** Both directions of a leg: what the phone sends and what it is sent. */
+  async function wire(call: PhoneCall): Promise<Buffer[][]> {
+    const { port, remote } = audioOf(call).stats();
+    return Promise.all([capture.rtp(port, remote!.port, PACKETS), capture.rtp(remote!.port, port, PACKETS)]);
+  }
+
+  it.each(SUITES)('%s on one leg: ciphertext there, the plain tone on the other', async (suite) => {
+    const ada = await crowd.phone('1001', { transport: 'tls', srtp: [suite], media: { toneHz: 700 } });
+    const charles = await crowd.phone('1002', { media: { toneHz: 1_100 } });
+    const talk = await callAndTalk(ada, charles);
+    // What was asked for and what was agreed on, by the phone's own SDP: the wire shows TLS.
+    expect(talk.caller.invite.body).toContain(` ${suite} inline:`);
+    expect(audioOf(talk.caller).stats().protection).toBe(suite);
+
+    for (const packets of await wire(talk.caller)) {
+      const payloads = packets.map((packet) => packet.subarray(HEADER));
+      for (const packet of packets) {
+        expect(packet.length).toBe(HEADER + 160 + TAG_LENGTH[suite]);
+        expect(readMark(packet, HEADER, packet.length)).toBeUndefined();
+      }
+      // 8,000 bytes of chance have more than 7.9 bits each.
+      expect(entropyOf(payloads)).toBeGreaterThan(7.9);
+      expect(strongestTone(payloads, 'pcmu')).toBeUndefined();
+    }
+
+    const [fromCharles, toCharles] = await wire(talk.callee);
+    for (const [packets, toneHz, speaker] of [
+      [fromCharles!, 1_100, talk.callee],
+      [toCharles!, 700, talk.caller],
+    ] as const) {
+      const payloads = packets.map((packet) => packet.subarray(HEADER));
+      expect(strongestTone(payloads, 'pcmu')).toBe(toneHz);
+      expect(entropyOf(payloads)).toBeLessThan(7);
+      for (const packet of packets) {
+        expect(packet.length).toBe(HEADER + 160);
+        expect(readMark(packet, HEADER, packet.length)?.sender).toBe(audioOf(speaker).sender >>> 0);
+      }
+    }
+    await talk.caller.bye();
+  });
+
+  it('two legs of one suite have keys of their own: what comes in goes out as other bytes', async () => {
+    const suite = 'AES_CM_128_HMAC_SHA1_80';
+    const ada = await crowd.phone('1001', { transport: 'tls', srtp: [suite] });
+    const charles = await crowd.phone('1002', { transport: 'tls', srtp: [suite] });
+    const talk = await callAndTalk(ada, charles);
+    const [fromAda] = await wire(talk.caller);
+    const [, toCharles] = await wire(talk.callee);
+    const sent = new Set(fromAda!.map((packet) => packet.subarray(HEADER).toString('base64')));
+    expect(toCharles!.some((packet) => sent.has(packet.subarray(HEADER).toString('base64')))).toBe(false);
+    await talk.caller.bye();
+  });
+
+  it('keys pass in TLS alone: no SDP is readable on its port, on UDP it is', async () => {
+    const ada = await crowd.phone('1001', { transport: 'tls', srtp: ['AEAD_AES_256_GCM'] });
+    const charles = await crowd.phone('1002', { transport: 'udp' });
+    const from = capture.packets.next;
+    const talk = await callAndTalk(ada, charles);
+    await talk.callee.bye();
+    await talk.caller.ended();
+    await capture.packets.first(
+      'the INVITE on UDP',
+      ({ protocol, payload }) => protocol === 'udp' && payload.includes('m=audio'),
+      { waitMs: 5_000, from },
+    );
+    const overTls = capture.packets.items.filter(
+      ({ protocol, payload }) => protocol === 'tcp' && payload.length > 0,
+    );
+    expect(overTls.length).toBeGreaterThan(10);
+    for (const { payload } of overTls) {
+      expect(payload.includes('m=audio')).toBe(false);
+      expect(payload.includes('inline:')).toBe(false);
+      expect(payload.includes('INVITE')).toBe(false);
+    }
+  });
+});
