@@ -30,8 +30,10 @@ export interface Feed {
   sourceSsrc: number;
   indexOffset: number;
   timestampOffset: number;
-  /** The highest index sent under the present key; -1: none. After a take-over ahead of what can have been sent. */
+  /** The highest index sent under the present key; -1: none. */
   sentIndex: number;
+  /** Up to here a dead process may have sent before we took over; a new source begins behind it. */
+  reservedIndex: number;
   /** Its timestamp and when it left, to go on continuously with another source. */
   sentTimestamp: number;
   sentAtMs: number;
@@ -50,6 +52,7 @@ export const newFeed = (): Feed => ({
   indexOffset: 0,
   timestampOffset: 0,
   sentIndex: -1,
+  reservedIndex: -1,
   sentTimestamp: 0,
   sentAtMs: 0,
   everSent: false,
@@ -117,7 +120,7 @@ export function anchor(
   let out: number;
   if (!feed.everSent) out = index & 0xffff;
   else if (feed.freshKey) out = (feed.sentIndex + 1) & 0xffff;
-  else out = feed.sentIndex + 1;
+  else out = Math.max(feed.sentIndex, feed.reservedIndex) + 1;
   feed.indexOffset = out - index;
   if (feed.everSent) {
     const elapsed = Math.round((Math.max(0, nowMs - feed.sentAtMs) * clockRateHz) / 1000);
@@ -155,12 +158,15 @@ const RESERVED_INDICES = 500;
 
 /** An adopter does not know what was sent since it was told last. The offsets stay, so a running source is not touched by this. */
 export function reserveUnknown(feed: Feed): void {
-  if (feed.everSent && !feed.freshKey) feed.sentIndex += RESERVED_INDICES;
+  if (feed.everSent && !feed.freshKey)
+    feed.reservedIndex = Math.max(feed.reservedIndex, feed.sentIndex + RESERVED_INDICES);
 }
 
 /** A new key towards the peer: its rollover counter starts at 0, the sequence number goes on. */
 export function startNewKey(feed: Feed): void {
-  feed.sentIndex = feed.sentIndex < 0 ? -1 : feed.sentIndex & 0xffff;
+  const used = Math.max(feed.sentIndex, feed.reservedIndex);
+  feed.sentIndex = used < 0 ? -1 : used & 0xffff;
+  feed.reservedIndex = -1;
   feed.freshKey = true;
   feed.anchored = false;
 }

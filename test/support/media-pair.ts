@@ -1,0 +1,151 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { silentLogger } from '../../src/base/index.ts';
+import { type Channel, connectLink, type LinkClient } from '../../src/link/index.ts';
+import type { MediaEvent, StreamOpened, StreamReport, StreamSpec } from '../../src/media/index.ts';
+import { systemClock, systemRandom } from '../../src/native/index.ts';
+
+const LOADER = new URL('./typescript-loader.mjs', import.meta.url).href;
+const CHILD = fileURLToPath(new URL('./media-child.ts', import.meta.url));
+
+interface Said {
+  readonly event: string;
+  readonly [field: string]: unknown;
+}
+
+/** Two media processes that stand by for each other, and one switch's channels to both. They can be killed and started anew. */
+export class MediaPair {
+  readonly directory = mkdtempSync(join(tmpdir(), 'tl-'));
+  readonly events: (MediaEvent & { readonly by: string })[] = [];
+  readonly logged: (Said & { readonly by: string })[] = [];
+  readonly #children = new Map<string, ChildProcess>();
+  readonly #links: LinkClient[] = [];
+  readonly #channels = new Map<string, Channel>();
+  readonly #watchers = new Set<() => void>();
+  readonly #firstPort: number;
+
+  private constructor(firstPort: number) {
+    this.#firstPort = firstPort;
+  }
+
+  static async start(firstPort: number): Promise<MediaPair> {
+    const pair = new MediaPair(firstPort);
+    await Promise.all([pair.startProcess('a'), pair.startProcess('b')]);
+    for (const id of ['a', 'b']) pair.#connect(id);
+    await pair.until(() => pair.#channels.size === 2 && pair.#standingBy('a') && pair.#standingBy('b'));
+    return pair;
+  }
+
+  /** Resolves when `id` serves; its twin, if it lives, has then handed its streams over to it. */
+  async startProcess(id: string): Promise<void> {
+    const twin = id === 'a' ? 'b' : 'a';
+    const first = this.#firstPort + (id === 'a' ? 0 : 1000);
+    const options = { id, twin, directory: this.directory, first, last: first + 999 };
+    const child = fork(CHILD, [JSON.stringify(options)], { execArgv: ['--import', LOADER] });
+    this.#children.set(id, child);
+    let ready = false;
+    let ended = false;
+    child.once('exit', () => {
+      ended = true;
+      this.#changed();
+    });
+    child.on('message', (message) => {
+      const said = message as Said;
+      ready ||= said.event === 'ready';
+      this.logged.push({ ...said, by: id });
+      this.#changed();
+    });
+    await this.until(() => ready || ended);
+    if (!ready) throw new Error(`media process ${id} ended before it served; its error stands above`);
+  }
+
+  async startAgain(id: string): Promise<void> {
+    const before = this.logged.length;
+    await this.startProcess(id);
+    await this.until(() =>
+      this.logged.slice(before).some(({ by, event }) => by === id && event === 'media.standing-by'),
+    );
+  }
+
+  kill(id: string, signal: NodeJS.Signals = 'SIGKILL'): void {
+    this.#children.get(id)?.kill(signal);
+  }
+
+  async put(id: string, stream: StreamSpec): Promise<StreamOpened> {
+    return (await this.#channel(id).request({ kind: 'put', data: { stream } }, 2000)).data as StreamOpened;
+  }
+
+  async close(id: string, bundle: string, streams: readonly string[]): Promise<StreamReport[]> {
+    const reply = await this.#channel(id).request(
+      { kind: 'close', data: { bundle, epoch: 1, streams } },
+      2000,
+    );
+    return (reply.data as { reports: StreamReport[] }).reports;
+  }
+
+  async status(id: string): Promise<Said> {
+    const before = this.logged.length;
+    this.#children.get(id)?.send('status');
+    const answer = () => this.logged.slice(before).find(({ by, event }) => by === id && event === 'status');
+    await this.until(() => answer() !== undefined);
+    return answer()!;
+  }
+
+  /** Waits until what was heard makes `condition` true. */
+  async until(condition: () => boolean): Promise<void> {
+    while (!condition())
+      await new Promise<void>((resolve) => {
+        const watcher = () => {
+          this.#watchers.delete(watcher);
+          resolve();
+        };
+        this.#watchers.add(watcher);
+      });
+  }
+
+  end(): void {
+    for (const link of this.#links) link.close();
+    for (const child of this.#children.values()) child.kill('SIGKILL');
+    rmSync(this.directory, { recursive: true });
+  }
+
+  #standingBy(id: string): boolean {
+    return this.logged.some(({ by, event }) => by === id && event === 'media.standing-by');
+  }
+
+  #channel(id: string): Channel {
+    const channel = this.#channels.get(id);
+    if (channel === undefined) throw new Error(`no channel to media ${id}`);
+    return channel;
+  }
+
+  #connect(id: string): void {
+    const link = connectLink({
+      path: join(this.directory, `${id}.sock`),
+      self: { role: 'switch', id: 'a1', pid: process.pid, startTime: 0 },
+      clock: systemClock,
+      random: systemRandom,
+      log: silentLogger,
+      onChannel: (channel) => {
+        this.#channels.set(id, channel);
+        channel.onFrame((frame) => {
+          if (frame.kind === 'event') this.events.push({ ...(frame.data as MediaEvent), by: id });
+          this.#changed();
+          return undefined;
+        });
+        channel.onClose(() => {
+          if (this.#channels.get(id) === channel) this.#channels.delete(id);
+        });
+        this.#changed();
+      },
+    });
+    this.#links.push(link);
+  }
+
+  #changed(): void {
+    for (const watcher of [...this.#watchers]) watcher();
+  }
+}
