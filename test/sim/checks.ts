@@ -1,4 +1,12 @@
+import type { AccountId, ZoneId } from '../../src/base/index.ts';
+import type { CallRecord } from '../../src/call/index.ts';
+import { CALL_INDEX_ACCOUNT } from '../../src/link/index.ts';
+import { countRegistrations } from '../../src/registrar/index.ts';
+import { header, type SipMessage, tagOf, toOf } from '../../src/sip/index.ts';
+import { BUNDLES_PER_SWITCH } from '../../src/zone/supervisor.ts';
 import type { PhoneCall } from '../support/phone.ts';
+import { type Conversation, type Crowd, sessionOf } from './crowd.ts';
+import type { Faults } from './faults.ts';
 import type { SimStream } from './media.ts';
 import type { SimPhoneMedia } from './phones.ts';
 import type { World } from './world.ts';
@@ -33,4 +41,176 @@ export function streamAt(world: World, port: number): SimStream | undefined {
     .filter((stream) => stream.opened.port === port);
   if (found.length > 1) throw new Error(`two media processes hold port ${port}`);
   return found[0];
+}
+
+/** The promise: within this time after whatever broke, both hear each other again. */
+const HEARD_AGAIN_MS = 3_000;
+/** Offers and answers of people take their time over a bad network. */
+const SETTLED_MS = 1_000;
+
+/** Whoever talks and holds nobody hears the other. Asked again and again while a run goes on. */
+export function whoDoesNotHear(world: World, crowd: Crowd, faults: Faults): string[] {
+  if (!faults.quietFor(HEARD_AGAIN_MS)) return [];
+  const nowMs = world.clock.nowMs();
+  return crowd.conversations.flatMap((conversation) => {
+    const { caller, callee, name } = conversation;
+    if (caller === undefined || callee === undefined || !conversation.established) return [];
+    if (conversation.hangUp !== undefined || conversation.offers > 0 || conversation.holders.size > 0) return [];
+    const settledMs = Math.max(conversation.acknowledgedMs ?? 0, conversation.answeredMs ?? 0, conversation.lastOfferMs);
+    if (nowMs - settledMs < SETTLED_MS) return [];
+    return [
+      ...(hears(world, caller, callee) ? [] : [`${name}: the caller does not hear the callee`]),
+      ...(hears(world, callee, caller) ? [] : [`${name}: the callee does not hear the caller`]),
+    ];
+  });
+}
+
+/** No established call was lost, and no hold, resume or BYE refused: each phone says what it did not expect. */
+export function surprises(crowd: Crowd): string[] {
+  return [
+    ...crowd.surprises,
+    ...crowd.conversations.flatMap((one) => one.surprises.map((what) => `${one.name}: ${what}`)),
+  ];
+}
+
+/** Each attempt to call ended as the two people meant it to. */
+export function wrongEnds(crowd: Crowd): string[] {
+  return crowd.conversations.flatMap((one) => {
+    const { caller, name } = one;
+    if (caller === undefined) return [];
+    const wrong = wrongEndOf(one, caller);
+    return wrong === undefined ? [] : [`${name}: ${wrong}`];
+  });
+}
+
+function wrongEndOf(one: Conversation, caller: PhoneCall): string | undefined {
+  const { end } = caller;
+  if (end === undefined) return 'the call of the caller never ended';
+  const stays = one.callees.find((call) => call.end === undefined);
+  if (stays !== undefined) return 'a call at the callee never ended';
+  const how = `the caller saw ${end.how} ${end.status ?? ''}`;
+  if (one.answeredMs !== undefined) {
+    if (one.acknowledgedMs === undefined) return `${how}, was connected, and no phone of the callee was`;
+    return one.hangUp === undefined ? `${how} though nobody hung up` : undefined;
+  }
+  if (one.cancelledMs !== undefined && end.how === 'cancel') return undefined;
+  switch (one.plan.callee) {
+    case 'answers':
+      return `${how}, not the answer`;
+    case 'is-busy':
+      return end.status === 486 ? undefined : `${how}, not busy`;
+    case 'declines':
+      return end.status === 603 ? undefined : `${how}, not that the callee declined`;
+    case 'does-not-answer':
+      return end.status === 480 ? undefined : `${how}, not that nobody answered`;
+  }
+}
+
+/** Who rings for a while is heard ringing. */
+export function unheardRinging(crowd: Crowd, withinMs: number): string[] {
+  return crowd.conversations.flatMap(({ calleeRangMs, rangMs, answeredMs, caller, plan, name }) => {
+    if (calleeRangMs === undefined || rangMs !== undefined || caller?.end?.how === 'cancel') return [];
+    if (plan.ringMs < withinMs && answeredMs === undefined) return [];
+    return plan.ringMs < withinMs ? [] : [`${name}: it rang, and the caller did not hear it ring`];
+  });
+}
+
+/** What a phone got that belongs to no call of its own. */
+export function strays(crowd: Crowd): string[] {
+  return crowd.phones.flatMap((phone) => {
+    const own = new Set<string>();
+    for (const one of crowd.conversations) {
+      for (const call of [one.caller, ...one.callees]) if (call !== undefined) own.add(call.callId);
+    }
+    return phone.received.items.flatMap(({ message }) => {
+      const what = strayOf(message, own);
+      return what === undefined ? [] : [`phone ${phone.options.user} got ${what}`];
+    });
+  });
+}
+
+function strayOf(message: SipMessage, own: ReadonlySet<string>): string | undefined {
+  const cseq = header(message, 'CSeq') ?? '';
+  const known = own.has(header(message, 'Call-ID') ?? '');
+  if (message.kind === 'request') {
+    return tagOf(toOf(message)) !== undefined && !known ? `${message.method} out of nowhere` : undefined;
+  }
+  // REGISTER has its own check.
+  return !known && !cseq.endsWith('REGISTER') ? `${message.status} to a ${cseq} of no call` : undefined;
+}
+
+/** Two owners of one bundle spoke to phones. */
+export const twoOwners = (world: World): readonly string[] => world.fenceWatch.broken;
+
+/** Every call that began has one record, which says how it went. What is written twice must say the same (its key is the call's id). */
+export async function wrongRecords(world: World, crowd: Crowd, account: AccountId): Promise<string[]> {
+  const state = world.cluster.open('a' as ZoneId, 'b' as ZoneId);
+  const entries = await state.read(account, 'records', undefined, 100_000);
+  const records = entries.map(({ entry }) => entry as CallRecord);
+  return crowd.conversations.flatMap((one) => {
+    if (one.caller === undefined) return [];
+    const own = records.filter(({ sessionId }) => sessionId === sessionOf(one.plan.n));
+    const ids = new Set(own.map(({ id }) => id));
+    if (ids.size !== 1) return [`${one.name} has ${ids.size} records (${own.map(({ outcome }) => outcome).join(', ')})`];
+    const expected = outcomesOf(one);
+    const wrong = own.find(({ outcome }) => !expected.includes(outcome));
+    return wrong === undefined ? [] : [`${one.name} is recorded as ${wrong.outcome}, and was ${expected.join(' or ')}`];
+  });
+}
+
+function outcomesOf({ answeredMs, caller, plan, hangUp, cancelledMs }: Conversation): string[] {
+  // An answer that crossed the CANCEL: the caller hung up at once, as far as the record can tell.
+  if (answeredMs !== undefined) return cancelledMs !== undefined && hangUp !== undefined ? ['answered', 'cancelled'] : ['answered'];
+  if (caller?.end?.how === 'cancel') return ['cancelled', 'answered', 'busy', 'declined', 'no-answer'];
+  switch (plan.callee) {
+    case 'answers':
+      return ['answered'];
+    case 'is-busy':
+      return ['busy'];
+    case 'declines':
+      return ['declined'];
+    case 'does-not-answer':
+      return ['no-answer'];
+  }
+}
+
+/** After the last call and all its timers nothing of it is anywhere. */
+export async function leftBehind(world: World, account: AccountId): Promise<string[]> {
+  const left: string[] = [];
+  const say = (what: string, count: number) => {
+    if (count > 0) left.push(`${count} ${what} left behind`);
+  };
+  for (const media of world.media.values()) {
+    if (!media.process.alive) continue;
+    say(`streams in media ${media.id}`, media.streams.size);
+    say(`stand-by streams in media ${media.id}`, media.standby.size);
+  }
+  const live = [...world.switches.values()].filter(({ process }) => process.alive);
+  for (const { process, callSwitch } of live) say(`calls in switch ${process.id}`, callSwitch.callCount);
+  const state = world.cluster.open('a' as ZoneId, 'b' as ZoneId);
+  say('calls in the state', (await state.list(account, 'call')).length);
+  say('entries of the call index', (await state.list(CALL_INDEX_ACCOUNT, 'call-index')).length);
+  const edge = world.edge.status();
+  say('transactions at the edge', edge.transactions);
+  say('messages waiting at the edge', edge.waiting);
+  const leases = await state.leases();
+  const owned = new Map<string, number>();
+  for (const { owner } of leases) owned.set(owner, (owned.get(owner) ?? 0) + 1);
+  for (const [owner, count] of owned) {
+    if (!live.some(({ process }) => process.id === owner)) say(`bundles of ${owner}, which is gone,`, count);
+    else if (count !== BUNDLES_PER_SWITCH) left.push(`switch ${owner} holds ${count} bundles, not ${BUNDLES_PER_SWITCH}`);
+  }
+  return left;
+}
+
+/** Every phone is registered still, and the state knows it. */
+export async function lostRegistrations(world: World, crowd: Crowd, account: AccountId): Promise<string[]> {
+  const lost = crowd.phones
+    .filter((phone) => phone.registrations[0]?.registered !== true)
+    .map((phone) => `phone ${phone.options.user} is no longer registered`);
+  const state = world.cluster.open('a' as ZoneId, 'b' as ZoneId);
+  const count = await countRegistrations(state, account, world.clock.utcMs());
+  return count === crowd.phones.length
+    ? lost
+    : [...lost, `${count} registrations are known of ${crowd.phones.length} phones`];
 }

@@ -396,3 +396,16 @@ export async function play<T>(world: World, script: () => Promise<T>, limitMs = 
 export function pass(world: World, ms: number): Promise<void> {
   return new Promise((resolve) => world.clock.after(ms, resolve));
 }
+
+/** Lets the world go on until that moment, or until `done`. */
+export async function runUntil(world: World, endMs: number, done: () => boolean = () => false): Promise<void> {
+  for (;;) {
+    await settle();
+    if (done()) return;
+    const dueMs = world.clock.nextDueMs();
+    if (dueMs === undefined || dueMs > endMs) break;
+    world.clock.runNext();
+  }
+  world.clock.advance(Math.max(0, endMs - world.clock.nowMs()));
+  await settle();
+}

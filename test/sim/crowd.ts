@@ -1,0 +1,274 @@
+import { type Random, randomBelow, seededRandom } from '../../src/base/index.ts';
+import { header, type SipResponse } from '../../src/sip/index.ts';
+import type { Phone, PhoneCall } from '../support/phone.ts';
+import { simPhone } from './phones.ts';
+import type { CallPlan, Plan, Side } from './plan.ts';
+import type { World } from './world.ts';
+
+const REGISTER_SEC = 60;
+/** A phone that was refused tries to register again after this. */
+const TRY_AGAIN_MS = 2_000;
+
+/** One call of the plan as it went, with what each side did. */
+export class Conversation {
+  readonly plan: CallPlan;
+  caller: PhoneCall | undefined;
+  /** Every phone of the callee that was called. */
+  readonly callees: PhoneCall[] = [];
+  beganMs = 0;
+  /** The caller heard that it rings. */
+  rangMs: number | undefined;
+  answeredMs: number | undefined;
+  acknowledgedMs: number | undefined;
+  /** When a person ended it, and who. */
+  hangUp: { readonly by: Side; readonly atMs: number } | undefined;
+  cancelledMs: number | undefined;
+  /** Phones of the callee that began to ring, or answered, and when. */
+  calleeRangMs: number | undefined;
+  calleeAnsweredMs: number | undefined;
+  refusedMs: number | undefined;
+  readonly holders = new Set<Side>();
+  /** Offers under way, and when the last one ended. */
+  offers = 0;
+  lastOfferMs = 0;
+  /** What should not have happened, as one of the phones saw it. */
+  readonly surprises: string[] = [];
+
+  constructor(plan: CallPlan) {
+    this.plan = plan;
+  }
+
+  /** The phone that talks. */
+  get callee(): PhoneCall | undefined {
+    return this.#talking ?? undefined;
+  }
+
+  #talking: PhoneCall | undefined;
+
+  acknowledged(call: PhoneCall, nowMs: number): void {
+    this.#talking = call;
+    this.acknowledgedMs ??= nowMs;
+  }
+
+  get established(): boolean {
+    return this.answeredMs !== undefined && this.acknowledgedMs !== undefined;
+  }
+
+  get over(): boolean {
+    return this.caller?.end !== undefined && this.callees.every((call) => call.end !== undefined);
+  }
+
+  get name(): string {
+    const { n, from, to } = this.plan;
+    return `call ${n} (${from} to ${to})`;
+  }
+}
+
+/** Phones that register and call each other as the plan says. Everything they do is timed by the world's clock. */
+export class Crowd {
+  readonly phones: Phone[] = [];
+  readonly conversations: Conversation[];
+  readonly surprises: string[] = [];
+  readonly #world: World;
+  readonly #random: Random;
+
+  constructor(world: World, plan: Plan) {
+    this.#world = world;
+    this.#random = seededRandom(plan.seed + 0xc0de);
+    this.conversations = plan.calls.map((call) => new Conversation(call));
+  }
+
+  async open(plan: Plan): Promise<void> {
+    for (const { user, registersAtMs } of plan.phones) {
+      const phone = await simPhone(this.#world, user, {
+        answer: { mode: 'silent' },
+        recoverAfterMs: TRY_AGAIN_MS,
+        random: this.#random,
+      });
+      const device = this.phones.filter((other) => other.options.user === user).length;
+      this.phones.push(phone);
+      phone.calls.each((call) => this.#rings(call, device));
+      this.#after(registersAtMs, () => void this.#register(phone));
+    }
+    for (const conversation of this.conversations) {
+      this.#after(conversation.plan.atMs, () => void this.#call(conversation));
+    }
+  }
+
+  async #register(phone: Phone): Promise<void> {
+    const responses = await phone.tryRegister(REGISTER_SEC);
+    if (responses.some(({ status }) => status >= 300)) this.#after(TRY_AGAIN_MS, () => void this.#register(phone));
+  }
+
+  // --- the caller -----------------------------------------------------------------------------------------------------
+
+  async #call(conversation: Conversation): Promise<void> {
+    const { plan } = conversation;
+    const phone = this.phones.find(({ options }) => options.user === plan.from);
+    if (phone === undefined) return;
+    conversation.beganMs = this.#nowMs;
+    const call = await phone.call(plan.to, {
+      offer: plan.lateOffer ? 'none' : 'plain',
+      headers: [{ name: 'Session-ID', value: `${sessionOf(plan.n)};remote=${'0'.repeat(32)}` }],
+    });
+    conversation.caller = call;
+    call.events.each((event) => {
+      switch (event.type) {
+        case 'provisional':
+          if (event.status >= 180) conversation.rangMs ??= this.#nowMs;
+          return;
+        case 'answered':
+          this.#answered(conversation, call);
+          return;
+        case 'ended':
+          this.#ended(conversation, call, 'caller');
+          return;
+        default:
+          return;
+      }
+    });
+    if (plan.cancelAfterMs !== undefined) {
+      this.#after(plan.cancelAfterMs, () => {
+        if (conversation.answeredMs !== undefined || call.end !== undefined) return;
+        conversation.cancelledMs = this.#nowMs;
+        call.cancel();
+      });
+    }
+  }
+
+  #answered(conversation: Conversation, call: PhoneCall): void {
+    conversation.answeredMs = this.#nowMs;
+    const { talkMs, hangsUp, holds } = conversation.plan;
+    for (const hold of holds) {
+      if (hold.afterMs + hold.forMs < talkMs) this.#after(hold.afterMs, () => void this.#hold(conversation, hold));
+    }
+    if (conversation.cancelledMs !== undefined) {
+      // The answer crossed the CANCEL: the phone itself says BYE.
+      conversation.hangUp = { by: 'caller', atMs: this.#nowMs };
+      return;
+    }
+    this.#after(talkMs, () => {
+      if (hangsUp !== 'callee') void this.#hangUp(conversation, call, 'caller');
+      if (hangsUp !== 'caller') this.#calleeHangsUp(conversation);
+    });
+  }
+
+  // --- the callee -----------------------------------------------------------------------------------------------------
+
+  #rings(call: PhoneCall, device: number): void {
+    const session = header(call.invite, 'Session-ID')?.split(';')[0] ?? '';
+    const conversation = this.conversations.find(({ plan }) => sessionOf(plan.n) === session);
+    if (conversation === undefined) {
+      this.surprises.push(`a phone was called by nobody: ${header(call.invite, 'From')}`);
+      return;
+    }
+    conversation.callees.push(call);
+    call.events.each((event) => {
+      if (event.type === 'acknowledged') conversation.acknowledged(call, this.#nowMs);
+      if (event.type === 'ended') this.#ended(conversation, call, 'callee');
+    });
+    const { callee, ringMs, earlyMedia } = conversation.plan;
+    // Two phones of a person do nearly the same at nearly the same time.
+    const actMs = ringMs + device * randomBelow(this.#random, 60);
+    switch (callee) {
+      case 'is-busy':
+        conversation.refusedMs = this.#nowMs;
+        call.busy();
+        return;
+      case 'does-not-answer':
+        this.#ring(conversation, call, false);
+        return;
+      case 'declines':
+        this.#ring(conversation, call, false);
+        this.#after(actMs, () => {
+          if (call.end !== undefined) return;
+          conversation.refusedMs = this.#nowMs;
+          call.decline();
+        });
+        return;
+      case 'answers':
+        this.#ring(conversation, call, earlyMedia);
+        this.#after(actMs, () => {
+          if (call.end !== undefined) return;
+          conversation.calleeAnsweredMs ??= this.#nowMs;
+          call.answer();
+        });
+        return;
+    }
+  }
+
+  #ring(conversation: Conversation, call: PhoneCall, earlyMedia: boolean): void {
+    conversation.calleeRangMs ??= this.#nowMs;
+    if (earlyMedia) call.progress();
+    else call.ring();
+  }
+
+  /** RFC 3261 §15: not before the ACK. */
+  #calleeHangsUp(conversation: Conversation): void {
+    const { callee } = conversation;
+    if (callee !== undefined) void this.#hangUp(conversation, callee, 'callee');
+    else if (!conversation.over) this.#after(100, () => this.#calleeHangsUp(conversation));
+  }
+
+  // --- both -----------------------------------------------------------------------------------------------------------
+
+  async #hangUp(conversation: Conversation, call: PhoneCall, by: Side): Promise<void> {
+    if (call.end !== undefined) return;
+    conversation.hangUp ??= { by, atMs: this.#nowMs };
+    const response = await call.bye();
+    // A BYE that crosses the other side's finds no call any more (RFC 3261 §15.1.2), which says the same.
+    const crossed = conversation.plan.hangsUp === 'both' && response?.status === 481;
+    if (response !== undefined && response.status >= 300 && !crossed) {
+      conversation.surprises.push(`the ${by}'s BYE got ${tell(response)}`);
+    }
+  }
+
+  async #hold(conversation: Conversation, { by, forMs }: CallPlan['holds'][number]): Promise<void> {
+    const call = by === 'caller' ? conversation.caller : conversation.callee;
+    // Whoever holds already, or has not been acknowledged, does not press the key.
+    if (call === undefined || !conversation.established || conversation.holders.has(by)) return;
+    if (!(await this.#offer(conversation, by, 'hold', () => call.hold()))) return;
+    this.#after(forMs, () => void this.#offer(conversation, by, 'resume', () => call.resume()));
+  }
+
+  async #offer(
+    conversation: Conversation,
+    by: Side,
+    what: 'hold' | 'resume',
+    offer: () => Promise<SipResponse>,
+  ): Promise<boolean> {
+    if (conversation.hangUp !== undefined) return false;
+    if (what === 'hold') conversation.holders.add(by);
+    conversation.offers++;
+    const response = await offer();
+    conversation.offers--;
+    conversation.lastOfferMs = this.#nowMs;
+    if (what === 'resume' || response.status >= 300) conversation.holders.delete(by);
+    if (response.status >= 300 && conversation.hangUp === undefined) {
+      conversation.surprises.push(`the ${by}'s ${what} got ${tell(response)}`);
+    }
+    return response.status < 300;
+  }
+
+  #ended(conversation: Conversation, call: PhoneCall, side: Side): void {
+    const end = call.end;
+    this.#world.history.add(`${conversation.name}: the ${side}'s end: ${end?.by} ${end?.how} ${end?.status ?? ''}`);
+    if (side === 'callee' && call !== conversation.callee) return;
+    if (!conversation.established || conversation.hangUp !== undefined) return;
+    conversation.surprises.push(
+      `nobody hung up, and yet the ${side}'s call ended: by ${end?.by === 'us' ? 'itself' : 'its peer'}, ${end?.how} ${end?.status ?? ''}`,
+    );
+  }
+
+  #after(delayMs: number, action: () => void): void {
+    this.#world.clock.after(delayMs, action);
+  }
+
+  get #nowMs(): number {
+    return this.#world.clock.nowMs();
+  }
+}
+
+export const sessionOf = (n: number): string => n.toString(16).padStart(32, 'c');
+
+const tell = ({ status, reason }: SipResponse): string => `${status} ${reason}`;

@@ -1,0 +1,117 @@
+import type { FaultPlan } from './plan.ts';
+import { pass, type World, type ZoneName } from './world.ts';
+
+/** So late is a slow process with everything: much, but not so much that it would be taken for dead. */
+const SLOW_MS = 250;
+
+/** Lets the plan's faults happen, and puts right afterwards what an operator would: a zone that is down is started again. */
+export class Faults {
+  /** When something broke or was put right last. */
+  lastMs = Number.NEGATIVE_INFINITY;
+  /** From the beginning of the first that still lasts. */
+  #lasting = 0;
+  readonly told: string[] = [];
+  readonly #world: World;
+
+  constructor(world: World, plans: readonly FaultPlan[]) {
+    this.#world = world;
+    for (const plan of plans) {
+      world.clock.after(plan.atMs, () => {
+        const begin = () => void this.#happen(plan);
+        if (plan.point === undefined) begin();
+        else world.history.after(plan.point.of, plan.point.count, begin);
+      });
+    }
+  }
+
+  /** Everything works, and has for so long. */
+  quietFor(ms: number): boolean {
+    return this.#lasting === 0 && this.#world.clock.nowMs() - this.lastMs >= ms;
+  }
+
+  async #happen(plan: FaultPlan): Promise<void> {
+    const world = this.#world;
+    this.#mark(`${tellFault(plan)}`);
+    switch (plan.what) {
+      case 'kill-zone':
+        world.killZone(plan.zone);
+        await pass(world, plan.forMs);
+        this.#startAgain(plan.zone);
+        return;
+      case 'freeze-zone':
+        world.freezeZone(plan.zone);
+        await pass(world, plan.forMs);
+        world.thawZone(plan.zone);
+        this.#mark(`zone ${plan.zone} goes on`);
+        await this.#startIfFenced(plan.zone);
+        return;
+      case 'cut-twins':
+        world.cutTwins(true);
+        await pass(world, plan.forMs);
+        world.cutTwins(false);
+        this.#mark('the zones hear each other again');
+        await this.#startIfFenced('a');
+        await this.#startIfFenced('b');
+        return;
+      case 'state-away':
+        this.#lasting++;
+        world.stateAway(plan.how);
+        await pass(world, plan.forMs);
+        world.stateBack();
+        this.#lasting--;
+        this.#mark('the state is back');
+        return;
+      case 'kill': {
+        const target = world.running(plan.role, plan.id);
+        if (target !== undefined) world.kill(target);
+        await pass(world, plan.forMs);
+        if (plan.role === 'zone') await this.#startIfFenced(plan.id as ZoneName);
+        return;
+      }
+      case 'freeze': {
+        const target = world.running(plan.role, plan.id);
+        target?.freeze();
+        await pass(world, plan.forMs);
+        target?.thaw();
+        this.#mark(`${plan.role} ${plan.id} goes on`);
+        if (plan.role === 'zone') await this.#startIfFenced(plan.id as ZoneName);
+        return;
+      }
+      case 'slow': {
+        const target = world.running(plan.role, plan.id);
+        if (target === undefined) return;
+        this.#lasting++;
+        target.lateMs = SLOW_MS;
+        await pass(world, plan.forMs);
+        target.lateMs = 0;
+        this.#lasting--;
+        this.#mark(`${plan.role} ${plan.id} keeps up again`);
+        return;
+      }
+    }
+  }
+
+  /** What the twin ended stays down until somebody starts it. */
+  async #startIfFenced(zone: ZoneName): Promise<void> {
+    await pass(this.#world, 2_500);
+    if (this.#world.running('zone', zone) === undefined) this.#startAgain(zone);
+  }
+
+  #startAgain(zone: ZoneName): void {
+    this.#world.killZone(zone);
+    this.#world.startZone(zone);
+    this.#mark(`zone ${zone} is started`);
+  }
+
+  #mark(what: string): void {
+    this.lastMs = this.#world.clock.nowMs();
+    this.told.push(what);
+    this.#world.history.add(`* ${what}`);
+  }
+}
+
+export function tellFault(fault: FaultPlan): string {
+  const { atMs, point, ...rest } = fault;
+  const when = point === undefined ? `at ${atMs} ms` : `at the ${point.count}. ${point.of} after ${atMs} ms`;
+  return `${when}: ${Object.values(rest).join(' ')}`;
+}

@@ -1,0 +1,89 @@
+import { parseArgs } from 'node:util';
+import { demoDirectory } from './phones.ts';
+import { tellFault } from './faults.ts';
+import { type Plan, planFor } from './plan.ts';
+import { run } from './run.ts';
+import { shrink } from './shrink.ts';
+
+const USAGE = `scripts/sim [--seeds 100] [--from 1] [--seed N [--calls 1,2] [--faults 1,2] [--log]]
+
+Plays histories of two zones, an edge and a crowd of phones, one for each seed, and says which of them broke a promise.
+  --seeds N     how many
+  --from N      the first seed
+  --seed N      this one only
+  --calls LIST  of its calls only these (by number); --faults LIST  of its faults only these (from 1 on); "none" for none
+  --log         every message and event, with the time in milliseconds
+  --no-shrink   do not look for a smaller history of a seed that failed
+`;
+
+/** Runs the command line; the exit status. */
+export async function main(argv: readonly string[]): Promise<number> {
+  const { values } = parseArgs({
+    args: [...argv],
+    options: {
+      seeds: { type: 'string', default: '100' },
+      from: { type: 'string', default: '1' },
+      seed: { type: 'string' },
+      calls: { type: 'string' },
+      faults: { type: 'string' },
+      log: { type: 'boolean', default: false },
+      'no-shrink': { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  const first = Number(values.seed ?? values.from);
+  const count = values.seed === undefined ? Number(values.seeds) : 1;
+  if (values.help || !Number.isSafeInteger(first) || !Number.isSafeInteger(count)) {
+    process.stdout.write(USAGE);
+    return values.help ? 0 : 2;
+  }
+  const directory = await demoDirectory();
+  const tell = values.log ? (line: string) => void process.stdout.write(`${line}\n`) : undefined;
+  let failed = 0;
+  const began = performance.now();
+  for (let seed = first; seed < first + count; seed++) {
+    const plan = only(planFor(seed), values);
+    const { broken, digest, virtualMs } = await run(plan, { directory, ...(tell && { tell }) });
+    if (values.seed !== undefined) process.stdout.write(`${describe(plan)}\n${digest}, ${Math.round(virtualMs / 1000)} s\n`);
+    if (broken.length === 0) continue;
+    failed++;
+    process.stdout.write(`seed ${seed} breaks:\n${broken.map((what) => `  ${what}\n`).join('')}`);
+    const small = values['no-shrink'] || values.log ? plan : await shrink(plan, broken, directory);
+    process.stdout.write(`again: ${reproduction(small)}\n`);
+  }
+  const seconds = (performance.now() - began) / 1000;
+  process.stdout.write(`${count} seeds from ${first}, ${failed} failed, ${seconds.toFixed(1)} s\n`);
+  return failed === 0 ? 0 : 1;
+}
+
+function only(plan: Plan, { calls, faults }: { calls?: string | undefined; faults?: string | undefined }): Plan {
+  const listed = (list: string | undefined, n: number) => list === undefined || list.split(',').includes(String(n));
+  return {
+    ...plan,
+    calls: plan.calls.filter(({ n }) => listed(calls, n)),
+    faults: plan.faults.filter((_, at) => listed(faults, at + 1)),
+  };
+}
+
+/** One line that plays the same history again. */
+export function reproduction(plan: Plan): string {
+  const whole = planFor(plan.seed);
+  const list = (numbers: readonly number[]) => (numbers.length === 0 ? 'none' : numbers.join(','));
+  const calls = list(plan.calls.map(({ n }) => n));
+  const faults = list(
+    plan.faults.map((fault) => whole.faults.findIndex((one) => JSON.stringify(one) === JSON.stringify(fault)) + 1),
+  );
+  return [
+    `scripts/sim --seed ${plan.seed}`,
+    ...(plan.calls.length === whole.calls.length ? [] : [`--calls ${calls}`]),
+    ...(plan.faults.length === whole.faults.length ? [] : [`--faults ${faults}`]),
+  ].join(' ');
+}
+
+function describe(plan: Plan): string {
+  return [
+    JSON.stringify(plan.network),
+    ...plan.calls.map((call) => `call ${JSON.stringify(call)}`),
+    ...plan.faults.map((fault) => `fault ${tellFault(fault)}`),
+  ].join('\n');
+}

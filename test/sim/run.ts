@@ -1,0 +1,72 @@
+import type { DirectorySnapshot } from '../../src/directory/index.ts';
+import {
+  leftBehind,
+  lostRegistrations,
+  strays,
+  surprises,
+  twoOwners,
+  unheardRinging,
+  whoDoesNotHear,
+  wrongEnds,
+  wrongRecords,
+} from './checks.ts';
+import { Crowd } from './crowd.ts';
+import { Faults } from './faults.ts';
+import type { Plan } from './plan.ts';
+import { type Mistake, runUntil, World } from './world.ts';
+
+export interface RunResult {
+  /** A sentence for each broken promise. */
+  readonly broken: readonly string[];
+  readonly digest: string;
+  readonly virtualMs: number;
+}
+
+/** How often it is asked whether people hear each other. */
+const LOOK_EVERY_MS = 500;
+/** By then every call of a plan has ended, also one that nobody answers over a bad network. */
+const ALL_OVER_MS = 180_000;
+/** The longest timer of what is over (64 × T1, 32 s, at either side of a lossy network), and the edge's sweep after it. */
+const LINGER_MS = 80_000;
+/** A caller hears it ring so soon, also when the message was lost with a switch. */
+const RINGING_HEARD_MS = 4_000;
+
+export async function run(
+  plan: Plan,
+  options: {
+    readonly directory: DirectorySnapshot;
+    readonly mistake?: Mistake;
+    readonly tell?: (line: string) => void;
+  },
+): Promise<RunResult> {
+  const world = new World({ seed: plan.seed, ...plan.network, ...options });
+  const crowd = new Crowd(world, plan);
+  const faults = new Faults(world, plan.faults);
+  const broken = new Set<string>();
+  const begin = world.clock.nowMs();
+  const look = (): void => {
+    for (const what of whoDoesNotHear(world, crowd, faults)) broken.add(what);
+    world.clock.after(LOOK_EVERY_MS, look);
+  };
+  look();
+  await crowd.open(plan);
+  const lastMs = Math.max(0, ...plan.calls.map(({ atMs }) => atMs), ...plan.faults.map(({ atMs, forMs }) => atMs + forMs + 3_000));
+  await runUntil(world, begin + lastMs + 1_000);
+  const isOver = () => crowd.conversations.every((one) => one.over);
+  await runUntil(world, begin + ALL_OVER_MS, isOver);
+  await runUntil(world, world.clock.nowMs() + LINGER_MS);
+  const { account } = options.directory;
+  for (const what of [
+    ...surprises(crowd),
+    ...wrongEnds(crowd),
+    ...unheardRinging(crowd, RINGING_HEARD_MS),
+    ...strays(crowd),
+    ...twoOwners(world),
+    ...(await wrongRecords(world, crowd, account)),
+    ...(await leftBehind(world, account)),
+    ...(await lostRegistrations(world, crowd, account)),
+  ]) {
+    broken.add(what);
+  }
+  return { broken: [...broken], digest: world.history.digest(), virtualMs: world.clock.nowMs() - begin };
+}
