@@ -6,6 +6,7 @@
 export type { CipherLibrary, CounterContext, GcmContext, HmacContext } from './ciphers.ts';
 export { bootId, systemClock } from './clock.ts';
 export { ciphers, loadCiphers } from './openssl.ts';
+export { raisePriority } from './priority.ts';
 export { endProcess, isSameProcess, killExact, processStartTime, type SignalName } from './process.ts';
 export { systemRandom } from './random.ts';
 export {
