@@ -68,8 +68,11 @@ async function makeDirectory(path: string): Promise<void> {
   for (const one of missing) await mkdir(one, { mode: 0o700 });
 }
 
+/** What is to be bound, and how an operator calls it: a transport of SIP or `http`. */
+export type PortToCheck = Pick<PlannedListener, 'address' | 'port'> & { readonly transport: string };
+
 /** Binds every port once (PH-EDGE-03). */
-export async function checkPorts(listeners: readonly PlannedListener[]): Promise<void> {
+export async function checkPorts(listeners: readonly PortToCheck[]): Promise<void> {
   const problems: string[] = [];
   for (const { transport, address, port } of listeners) {
     const kind = transport === 'udp' ? 'UDP' : 'TCP';

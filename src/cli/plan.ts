@@ -16,6 +16,8 @@ export interface Plan {
   readonly launcher: { readonly pid: number; readonly startTime: number };
   readonly edges: readonly { readonly id: EdgeId; readonly listeners: readonly PlannedListener[] }[];
   readonly zones: readonly PlannedZone[];
+  /** Control's plain HTTP door: on loopback, whatever the SIP listeners bind. */
+  readonly http: { readonly address: string; readonly port: number };
   /** Where RTP is received. */
   readonly mediaAddress: string;
   /** Absolute. */
@@ -87,6 +89,7 @@ export function makePlan(options: {
         capacity: zone.capacity,
       };
     }),
+    http: { address: loopback, port: portBase + topology.http.plain },
     mediaAddress: bind.reachedBy,
     configPath: options.configPath,
     loopbackOnly,

@@ -35,6 +35,7 @@ export async function runControl(context: ProcessContext): Promise<() => Promise
       planFile,
     },
     databaseFile: databaseFile(data),
+    http: plan.http,
     configPath: plan.configPath,
     loopbackOnly: plan.loopbackOnly,
     state,

@@ -130,7 +130,10 @@ async function prepare(options: UpOptions): Promise<Plan> {
   });
   await refuseSecondLauncher(data);
   await endLeftovers(data);
-  await checkPorts(plan.edges.flatMap(({ listeners }) => listeners));
+  await checkPorts([
+    ...plan.edges.flatMap(({ listeners }) => listeners),
+    { transport: 'http', ...plan.http },
+  ]);
   await mkdir(runDir(data), { recursive: true, mode: 0o700 });
   await chmod(runDir(data), 0o700);
   await ensurePairSecret(data);

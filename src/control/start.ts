@@ -12,7 +12,9 @@ import type { AccountSummary, ControlCommands, ControlToLauncher } from './comma
 import { applyConfig, configureAtStart } from './configure.ts';
 import { openDatabase } from './database.ts';
 import { gatherCalls, gatherLadder, gatherStatus, type Shape } from './gather.ts';
+import { startHttp } from './http.ts';
 import { Links, type Peers } from './links.ts';
+import { renderMetrics } from './metrics.ts';
 import { parseTarget } from './processes.ts';
 import { keepRecords } from './records.ts';
 import { signalTarget } from './signal.ts';
@@ -28,6 +30,8 @@ export interface ControlOptions {
   readonly peers: Peers;
   readonly shape: Shape;
   readonly databaseFile: string;
+  /** The door of those who watch. */
+  readonly http: { readonly address: string; readonly port: number };
   /** Loaded into an empty installation. */
   readonly configPath: string;
   /** Nobody but this machine reaches the listeners: the demo's passwords may stay. */
@@ -156,6 +160,12 @@ export async function startControl(options: ControlOptions): Promise<Control> {
     }
   };
 
+  const door = await startHttp({
+    ...options.http,
+    metrics: async () => renderMetrics(await status()),
+    healthy: async () => (await status()).edges.some((edge) => edge.openZones.length > 0),
+    log,
+  });
   const listener = await listenLink({
     path: options.socket,
     self,
@@ -170,6 +180,7 @@ export async function startControl(options: ControlOptions): Promise<Control> {
   );
   return {
     async stop() {
+      await door.close();
       await listener.close();
       links.close();
       watch.close();

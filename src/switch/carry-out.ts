@@ -121,6 +121,11 @@ export class CallCarrier {
     try {
       const opened = await this.#options.media.put(stream, running.streams[stream.id]);
       this.#options.opened(running, stream.id, opened.media);
+      if (running.call === undefined) {
+        // The call ended while the stream was being opened: nobody else will close it.
+        await this.#close(running, [stream.id], stream.epoch);
+        return;
+      }
       await this.#options.handle(running, { type: 'media-opened', opened });
     } catch (error) {
       const code = error instanceof TwinlineError ? error.code : 'unknown';

@@ -275,10 +275,11 @@ export class CallSwitch {
     await written;
   }
 
-  #capture(running: RunningCall, _message: SipMessage, flow: Flow, bytes: Uint8Array): void {
+  #capture(running: RunningCall, message: SipMessage, flow: Flow, bytes: Uint8Array): void {
+    const callId = callIdOf(message);
     this.#ladders.capture(running.id, {
       utcMs: this.#options.clock.utcMs(),
-      leg: '',
+      leg: running.call?.legs.find((leg) => leg.sipCallId === callId)?.id ?? '',
       direction: 'in',
       peer: `${flow.remote.address}:${flow.remote.port}`,
       transport: flow.transport,
