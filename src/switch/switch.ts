@@ -25,6 +25,7 @@ import type {
   ZoneToSwitch,
 } from '../link/index.ts';
 import {
+  callIdOf,
   parseMessage,
   type SipMessage,
   type SipRequest,
