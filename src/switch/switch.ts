@@ -44,8 +44,8 @@ import { type NewWork, Requests } from './requests.ts';
 import { stampVia } from './via.ts';
 
 /** How often load and figures are told, and our own pace is watched. */
-const TICK_MS = 250;
-const STATS_EVERY_TICKS = 4;
+const TICK_MS = 500;
+const STATS_EVERY_TICKS = 2;
 /** A loop that stood still for longer may have lost its bundles meanwhile: it asks before it says another word. */
 const OWN_JUMP_MS = 1_000;
 

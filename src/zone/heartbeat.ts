@@ -1,7 +1,7 @@
 import type { Clock, Logger, Timer } from '../base/index.ts';
 import type { Channel } from '../link/index.ts';
 
-const INTERVAL_MS = 250;
+const INTERVAL_MS = 500;
 /** A frozen process is found within this and one interval; the whole take-over then ends well within 3 s. */
 const SILENT_AFTER_MS = 1_500;
 /** When our own loop stood still for longer, it is we who were silent: nobody is judged by that time. */
