@@ -72,8 +72,9 @@ export async function startZone(
   return {
     supervisor,
     async stop() {
-      connector?.close();
+      // Before the twin's channel closes: while we end in order, neither may take the other for dead and kill its processes.
       await supervisor.stop();
+      connector?.close();
       await listener.close();
     },
   };
