@@ -24,6 +24,7 @@ export class Installation {
   readonly data: string;
   readonly #child: ChildProcess;
   #output = '';
+  #lastLogs: Record<string, string> | undefined;
   #exit: { code: number | null; signal: NodeJS.Signals | null } | undefined;
 
   private constructor(
@@ -90,8 +91,9 @@ export class Installation {
     return JSON.parse(stdout) as T;
   }
 
-  /** What a process wrote to its log, by the file's name without `.log`. */
+  /** What a process wrote to its log, by the file's name without `.log`; also after the end. */
   logs(): Record<string, string> {
+    if (this.#lastLogs !== undefined) return this.#lastLogs;
     const directory = path.join(this.data, 'log');
     if (!existsSync(directory)) return {};
     return Object.fromEntries(
@@ -110,6 +112,7 @@ export class Installation {
       this.#child.kill(by);
       await gone;
     }
+    this.#lastLogs ??= this.logs();
     if (process.env['TWINLINE_KEEP_DATA'] === undefined) rmSync(this.data, { recursive: true, force: true });
     return this.#exit!;
   }
