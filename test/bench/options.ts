@@ -1,0 +1,101 @@
+import { parseArgs } from 'node:util';
+import { isSrtpSuite, type SrtpSuite } from '../../src/sdp/index.ts';
+
+export const USAGE = `scripts/bench register|calls|relay|failover|idle [options]
+
+Measures CPU, memory, loss and gaps. Starts an installation of its own, unless --target names a server that runs.
+
+  register   REGISTER, 401, REGISTER with digest, 200: CPU per pair         --rate 500 --seconds 10
+  calls      INVITE to BYE through the server, media set up, by sipp        --rate 50 --seconds 20 --calls 500 (held, for memory)
+  relay      50 packets a second each way of every call                     --calls 200 --seconds 10 --srtp SUITE
+  failover   kills in the middle of calls and measures the audio            --calls 50 --runs 5 --what zone|zone-frozen|switch|media
+  idle       nobody calls: CPU and memory                                   --seconds 20
+
+  --runs N                how often to measure; medians are given (default 1, failover 5)
+  --target HOST:PORT      another server, UDP; it has the users 1001 to 1010 with the passwords demo-1001 … and passes calls between them
+  --pids 1,2,3            its processes, whose CPU is read
+  --json                  one object with the figures on the last line, nothing else
+`;
+
+export const BENCHES = ['register', 'calls', 'relay', 'failover', 'idle'] as const;
+export type BenchName = (typeof BENCHES)[number];
+export const VICTIMS = ['zone', 'zone-frozen', 'switch', 'media'] as const;
+export type Victim = (typeof VICTIMS)[number];
+
+export interface BenchOptions {
+  readonly bench: BenchName;
+  readonly calls?: number;
+  readonly runs?: number;
+  readonly rate?: number;
+  readonly seconds?: number;
+  readonly srtp?: SrtpSuite;
+  readonly what: Victim;
+  readonly target?: { readonly address: string; readonly port: number };
+  readonly pids: readonly number[];
+  readonly json: boolean;
+}
+
+/** Throws an Error with a sentence for the user. Undefined: help was asked for. */
+export function parseOptions(argv: readonly string[]): BenchOptions | undefined {
+  const { values, positionals } = parseArgs({
+    args: [...argv],
+    allowPositionals: true,
+    options: {
+      calls: { type: 'string' },
+      runs: { type: 'string' },
+      rate: { type: 'string' },
+      seconds: { type: 'string' },
+      srtp: { type: 'string' },
+      what: { type: 'string', default: 'zone' },
+      target: { type: 'string' },
+      pids: { type: 'string' },
+      json: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  if (values.help) return undefined;
+  const [name, ...more] = positionals;
+  const bench = BENCHES.find((one) => one === name);
+  if (bench === undefined || more.length > 0)
+    throw new Error(`give one of ${BENCHES.join(', ')}, not "${positionals.join(' ')}"`);
+  const what = VICTIMS.find((one) => one === values.what);
+  if (what === undefined) throw new Error(`--what takes ${VICTIMS.join(', ')}, not "${values.what}"`);
+  if (values.srtp !== undefined && !isSrtpSuite(values.srtp))
+    throw new Error(`--srtp takes a suite such as AEAD_AES_256_GCM, not "${values.srtp}"`);
+  if (values.target !== undefined && (bench === 'failover' || bench === 'idle') && values.pids === undefined)
+    throw new Error(`${bench} of another server needs --pids`);
+  if (values.target !== undefined && bench === 'failover')
+    throw new Error('failover kills processes of an installation of its own: it takes no --target');
+  return {
+    bench,
+    ...number('calls', values.calls, 1, 10_000),
+    ...number('runs', values.runs, 1, 1_000),
+    ...number('rate', values.rate, 1, 20_000),
+    ...number('seconds', values.seconds, 1, 3_600),
+    ...(values.srtp === undefined ? {} : { srtp: values.srtp as SrtpSuite }),
+    what,
+    ...target(values.target),
+    pids: (values.pids ?? '')
+      .split(',')
+      .filter(Boolean)
+      .map(wholeNumber('pids', 1, 2 ** 22)),
+    json: values.json,
+  };
+}
+
+const wholeNumber = (name: string, least: number, most: number) => (text: string) => {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < least || value > most)
+    throw new Error(`--${name} takes a whole number from ${least} to ${most}, not "${text}"`);
+  return value;
+};
+
+const number = <N extends string>(name: N, text: string | undefined, least: number, most: number) =>
+  (text === undefined ? {} : { [name]: wholeNumber(name, least, most)(text) }) as { [K in N]?: number };
+
+function target(text: string | undefined): Pick<BenchOptions, 'target'> {
+  if (text === undefined) return {};
+  const parts = /^\[?([0-9a-fA-F.:]+?)\]?:(\d{1,5})$/.exec(text);
+  if (parts === null) throw new Error(`--target takes ADDRESS:PORT such as 127.0.0.1:5060, not "${text}"`);
+  return { target: { address: parts[1]!, port: Number(parts[2]) } };
+}
