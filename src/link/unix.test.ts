@@ -157,6 +157,47 @@ test('strangers who speak no frames, or too early, are let go', async () => {
   expect(await hear(Buffer.from(early.next()!))).toMatch(/before the greeting/);
 });
 
+test('of what arrived together the urgent is handled first', async () => {
+  const arrived = new Promise<string[]>((resolve) => {
+    const kinds: string[] = [];
+    void listen((opened) =>
+      opened.onFrame(({ kind }) => {
+        if (kinds.push(kind) === 3) resolve(kinds);
+        return undefined;
+      }),
+    ).then(() => {
+      const writer = new FrameWriter();
+      const put = (lane: Lane, sequence: number, kind: string): number =>
+        writer.write({ type: FrameType.data, lane, sequence, answers: 0 }, { kind, data: 1 });
+      put(Lane.normal, 0, 'invite');
+      put(Lane.normal, 1, 'invite');
+      put(Lane.priority, 0, 'bye');
+      void hear(Buffer.concat([hello({ version: 1, ...edge }), writer.next()!]));
+    });
+  });
+  expect(await arrived).toEqual(['bye', 'invite', 'invite']);
+});
+
+test('a ping is answered', async () => {
+  await listen();
+  const writer = new FrameWriter();
+  writer.write(
+    { type: FrameType.ping, lane: Lane.link, sequence: 1, answers: 0 },
+    { kind: 'ping', data: undefined },
+  );
+  const socket = connect({ path });
+  cleanups.push(() => socket.destroy());
+  socket.write(Buffer.concat([hello({ version: 1, ...edge }), writer.next()!]));
+  const reader = new FrameReader();
+  const pong = await new Promise((resolve) =>
+    socket.on('data', (bytes) => {
+      const frames = reader.push(bytes);
+      if (frames.ok) for (const frame of frames.value) if (frame.type === FrameType.ping) resolve(frame);
+    }),
+  );
+  expect(pong).toMatchObject({ answers: 1 });
+});
+
 test('a peer that ignores the window is cut off', async () => {
   await listen((arrived) => arrived.onFrame(() => new Promise(() => {})), {
     window: { frames: 4, bytes: 1 << 20 },

@@ -216,10 +216,9 @@ export function stateContract(name: string, make: () => Promise<StateUnderTest>)
       test('of a call the higher epoch counts, though it be older', async () => {
         const { a, b } = await both();
         const low = await a.grant(bundle, a1, A);
+        await a.commit([put(call('c'), 'a', { updatedUtcMs: 2000 })], { ...volatile, fence: low });
         const high = await b.grant(bundle, b1, B);
         await b.commit([put(call('c'), 'b', { updatedUtcMs: 1000 })], { ...volatile, fence: high });
-        const late = a.commit([put(call('c'), 'a', { updatedUtcMs: 2000 })], { ...volatile, fence: low });
-        await expect(late).rejects.toMatchObject({ code: 'fenced' });
         for (const port of [a, b]) {
           expect(await port.get(call('c'))).toMatchObject({ value: 'b', epoch: high.epoch, zone: B });
         }
