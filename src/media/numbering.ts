@@ -78,6 +78,8 @@ const MAX_DROPOUT = 3000;
 const MAX_MISORDER = 100;
 export const RENUMBERED = -2;
 const REFUSED = -1;
+/** Plain indices begin here, so that a packet from before the first one, across a wrap, has one too. */
+export const FIRST_ROLLOVER = 65_536;
 
 /**
  * The index of a plain packet; -1 for one so far off that it counts only when the next one follows it; `RENUMBERED` when that
@@ -85,8 +87,8 @@ const REFUSED = -1;
  */
 export function plainIndex(arrival: Arrival, sequence: number): number {
   if (arrival.highest < 0) {
-    arrival.highest = sequence;
-    return sequence;
+    arrival.highest = FIRST_ROLLOVER + sequence;
+    return arrival.highest;
   }
   const distance = sequenceDistance(arrival.highest & 0xffff, sequence);
   if (distance > MAX_DROPOUT || distance < -MAX_MISORDER) {
@@ -95,7 +97,7 @@ export function plainIndex(arrival: Arrival, sequence: number): number {
       return REFUSED;
     }
     arrival.suspectedNext = -1;
-    arrival.highest = sequence;
+    arrival.highest = FIRST_ROLLOVER + sequence;
     return RENUMBERED;
   }
   arrival.suspectedNext = -1;

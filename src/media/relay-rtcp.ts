@@ -8,6 +8,7 @@ import {
   writeRtcp,
 } from '../rtp/index.ts';
 import { sameHost } from './address-rule.ts';
+import { FIRST_ROLLOVER } from './numbering.ts';
 import type { RelayPort } from './relay.ts';
 import type { Stream } from './stream.ts';
 
@@ -164,12 +165,13 @@ function translate(stream: Stream, to: Stream, packets: readonly RtcpPacket[]): 
 /** What the peer reports of our stream is about what `to` sends us, one offset further back. */
 function reportsFor(stream: Stream, to: Stream, reports: readonly ReportBlock[]): ReportBlock[] {
   if (stream.source !== to || to.arrival.ssrc < 0) return [];
+  const offset = stream.feed.indexOffset + (to.secured ? 0 : FIRST_ROLLOVER);
   return reports
     .filter((report) => report.ssrc === stream.ssrc)
     .map((report) => ({
       ...report,
       ssrc: to.arrival.ssrc,
-      highestSequence: modulo32(report.highestSequence - stream.feed.indexOffset),
+      highestSequence: modulo32(report.highestSequence - offset),
     }));
 }
 

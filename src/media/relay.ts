@@ -219,7 +219,8 @@ export class Relay {
       if (speaksAgain) setRtpMarker(packet, true);
     }
     const outIndex = index + feed.indexOffset;
-    if (outIndex < 0) return;
+    // From before a stream's first packet: RFC 3711 has no index for it, plain RTP only a sequence number.
+    if (outIndex < 0 && sink.sender !== undefined) return;
     const outTimestamp = (timestamp + feed.timestampOffset) >>> 0;
     setRtpPayloadType(packet, outType);
     setRtpSequence(packet, outIndex & 0xffff);

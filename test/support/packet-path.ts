@@ -1,0 +1,98 @@
+import type { StreamId } from '../../src/base/index.ts';
+import { applySpec } from '../../src/media/apply-spec.ts';
+import { StreamGraph } from '../../src/media/graph.ts';
+import type { MediaEvent, StreamSpec } from '../../src/media/index.ts';
+import { Relay } from '../../src/media/relay.ts';
+import { Stream } from '../../src/media/stream.ts';
+import { parseAddress } from '../../src/native/index.ts';
+import { rtpPayloadType, rtpSequence, rtpSsrc, rtpTimestamp, writeRtpHeader } from '../../src/rtp/index.ts';
+
+export interface Sent {
+  readonly by: string;
+  readonly fromRtcp: boolean;
+  readonly to: string;
+  readonly packet: Buffer;
+}
+
+/** The packet path without sockets, on virtual time: `turn` hands a packet in and gives what leaves. */
+export class PacketPath {
+  readonly graph = new StreamGraph();
+  readonly events: MediaEvent[] = [];
+  /** Streams whose state was told to the twin, in order: `commit` must precede the packet, `note` need not. */
+  readonly told: string[] = [];
+  twinListens = true;
+  nowMs = 1_000_000;
+  #sent: Sent[] = [];
+  readonly #relay = new Relay({
+    send: (stream, fromRtcp, packet, length, to) => {
+      this.#sent.push({
+        by: stream.id,
+        fromRtcp,
+        to: `${to}`,
+        packet: Buffer.from(packet.subarray(0, length)),
+      });
+    },
+    commit: (stream) => {
+      this.told.push(`commit ${stream.id}`);
+      return this.twinListens;
+    },
+    note: (stream) => {
+      this.told.push(`note ${stream.id}`);
+    },
+    event: (event) => this.events.push(event),
+  });
+
+  put(spec: StreamSpec): Stream {
+    const known = this.graph.get(spec.id);
+    const port = 40_000 + 2 * this.graph.size;
+    const stream =
+      known ?? new Stream(spec, { address: '127.0.0.1', port }, undefined, 0xa000 + port, this.nowMs);
+    applySpec(stream, spec, this.nowMs, known === undefined);
+    this.graph.connect(stream);
+    return stream;
+  }
+
+  stream(id: string): Stream {
+    return this.graph.get(id as StreamId)!;
+  }
+
+  /** `from` is `address:port` (IPv4). */
+  turn(id: string, packet: Buffer, from: string, onRtcp = false): Sent[] {
+    const [address = '', port] = from.split(':');
+    const slot = Buffer.alloc(2048);
+    packet.copy(slot);
+    this.#sent = [];
+    const source = parseAddress(address, Number(port))!;
+    this.#relay.receive(this.stream(id), onRtcp, slot, packet.length, source, this.nowMs);
+    return this.#sent;
+  }
+}
+
+export interface RtpWishes {
+  readonly type?: number;
+  readonly sequence?: number;
+  readonly timestamp?: number;
+  readonly ssrc?: number;
+  readonly payload?: Buffer | string;
+}
+
+export function rtpPacket({
+  type = 0,
+  sequence = 1,
+  timestamp,
+  ssrc = 7,
+  payload = 'audio',
+}: RtpWishes): Buffer {
+  const bytes = Buffer.from(payload as string);
+  const packet = Buffer.alloc(12 + bytes.length);
+  writeRtpHeader(packet, type, false, sequence, timestamp ?? (sequence * 160) >>> 0, ssrc);
+  bytes.copy(packet, 12);
+  return packet;
+}
+
+export const headerOf = (packet: Buffer) => ({
+  type: rtpPayloadType(packet),
+  sequence: rtpSequence(packet),
+  timestamp: rtpTimestamp(packet),
+  ssrc: rtpSsrc(packet),
+});
