@@ -1,12 +1,12 @@
 import type { EdgeId } from '../base/index.ts';
 import { startEdge } from '../edge/index.ts';
 import { certificateFile, certificateKeyFile, edgeSocket } from './paths.ts';
-import { edgeNamed, openState, type ProcessContext, tokensOf } from './process-context.ts';
+import { edgeNamed, openReader, type ProcessContext, tokensOf } from './process-context.ts';
 
 export async function runEdge(context: ProcessContext, id: string): Promise<() => Promise<void>> {
   const { plan, clock, random, log } = context;
   // It reads the index of calls; whose side it looks from makes no difference.
-  const state = await openState(context, plan.zones[0]!);
+  const state = await openReader(context, plan.zones[0]!);
   const tls = { certificateFile: certificateFile(plan.data), keyFile: certificateKeyFile(plan.data) };
   const edge = await startEdge({
     id: id as EdgeId,

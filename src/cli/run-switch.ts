@@ -1,6 +1,7 @@
 import type { SwitchId } from '../base/index.ts';
 import { watchDirectories } from '../directory/index.ts';
-import { loadOrCreateKeyFile, sealer } from '../state/index.ts';
+import { bootId } from '../native/index.ts';
+import { loadOrCreateKeyFile, openVault, sealer } from '../state/index.ts';
 import { startSwitch } from '../switch/index.ts';
 import { edgeSocket, mediaSocket, pairKeyFile, switchSocket, zoneSocket } from './paths.ts';
 import {
@@ -17,6 +18,7 @@ export async function runSwitch(context: ProcessContext, id: string): Promise<()
   const { plan, self, clock, random, log } = context;
   const zone = zoneOfSwitch(plan, id);
   const state = await openState(context, zone);
+  const vault = openVault({ directory: plan.data, zone: zone.id, bootId: bootId(), random });
   const directories = await watchDirectories(state, { clock, log });
   const pair = [zone, zoneNamed(plan, zone.twin)];
   const running = await startSwitch({
@@ -34,7 +36,7 @@ export async function runSwitch(context: ProcessContext, id: string): Promise<()
     clock,
     random,
     state,
-    sealer: sealer(loadOrCreateKeyFile(pairKeyFile(plan.data), random), random),
+    sealer: sealer(loadOrCreateKeyFile(pairKeyFile(plan.data), random), random, vault),
     tokens: tokensOf(plan),
     pairSecret: pairSecret(plan),
     directories,
@@ -46,5 +48,6 @@ export async function runSwitch(context: ProcessContext, id: string): Promise<()
     await running.stop();
     directories.close();
     await state.close();
+    vault.close();
   };
 }

@@ -62,7 +62,9 @@ export interface RunningCall {
   streams: Record<StreamId, MediaId>;
   outbox: CallCommand[];
   dirty: boolean;
-  writing: Promise<void> | undefined;
+  /** Resolves when all that was dirty is written. */
+  writing: Promise<void>;
+  isWriting: boolean;
   timer: Timer | undefined;
   sipCallIds: readonly string[];
 }
@@ -133,7 +135,8 @@ export class CallTable {
       streams: {},
       outbox: [],
       dirty: false,
-      writing: undefined,
+      writing: Promise.resolve(),
+      isWriting: false,
       timer: undefined,
       sipCallIds: [],
     };
@@ -191,7 +194,8 @@ export class CallTable {
       streams: { ...stored.streams },
       outbox: [],
       dirty: false,
-      writing: undefined,
+      writing: Promise.resolve(),
+      isWriting: false,
       timer: undefined,
       sipCallIds: [],
     };
@@ -265,46 +269,60 @@ export class CallTable {
   }
 
   #write(running: RunningCall): Promise<void> {
-    running.writing ??= this.#writeAll(running).finally(() => {
-      running.writing = undefined;
-    });
+    if (!running.isWriting) running.writing = this.#writeAll(running);
     return running.writing;
   }
 
   async #writeAll(running: RunningCall): Promise<void> {
-    while (running.dirty) {
-      running.dirty = false;
-      const commands = running.outbox;
-      running.outbox = [];
-      const epoch = this.#options.bundles.epochOf(running.bundle);
-      if (epoch === undefined) {
-        this.#forget(running);
-        return;
+    running.isWriting = true;
+    try {
+      // Left and marked as left in one breath: whoever makes the call dirty afterwards begins anew.
+      while (running.dirty) {
+        if (!(await this.#writeOnce(running))) return;
       }
-      const ended = running.call === undefined;
-      // A record must not be lost between the deletion of its call and its own writing.
-      if (ended) await this.#carrier.carryOutFirst(running, commands);
-      try {
-        await this.#options.state.commit(this.#writes(running, commands), {
-          durability: 'volatile',
-          fence: { bundle: running.bundle, epoch },
-        });
-      } catch (error) {
-        if (error instanceof TwinlineError && error.code === 'fenced') {
-          this.#options.log.warn({ call: running.id, bundle: running.bundle }, 'call.fenced');
-          this.#forget(running);
-          return;
-        }
-        // The state is away: owners go on, nobody adopts. Written again when it is back.
-        this.#options.log.error({ call: running.id, error: String(error) }, 'call.not_written');
-        this.#options.clock.after(STATE_RETRY_MS, () => {
-          running.dirty = true;
-          void this.#write(running);
-        });
-      }
-      this.#carrier.carryOut(running, commands, epoch);
-      if (ended && !running.dirty) this.#forget(running);
+    } finally {
+      running.isWriting = false;
     }
+  }
+
+  /** False when the call is not ours any more. */
+  async #writeOnce(running: RunningCall): Promise<boolean> {
+    running.dirty = false;
+    const commands = running.outbox;
+    running.outbox = [];
+    const epoch = this.#options.bundles.epochOf(running.bundle);
+    if (epoch === undefined) {
+      this.#forget(running);
+      return false;
+    }
+    const ended = running.call === undefined;
+    // A record must not be lost between the deletion of its call and its own writing.
+    if (ended) await this.#carrier.carryOutFirst(running, commands);
+    let written = false;
+    try {
+      await this.#options.state.commit(this.#writes(running, commands), {
+        durability: 'volatile',
+        fence: { bundle: running.bundle, epoch },
+      });
+      written = true;
+    } catch (error) {
+      if (error instanceof TwinlineError && error.code === 'fenced') {
+        this.#options.log.warn({ call: running.id, bundle: running.bundle }, 'call.fenced');
+        this.#forget(running);
+        return false;
+      }
+      // The state is away: owners go on, nobody adopts. Written again when it is back.
+      this.#options.log.error({ call: running.id, error: String(error) }, 'call.not_written');
+      this.#options.clock.after(STATE_RETRY_MS, () => {
+        running.dirty = true;
+        void this.#write(running);
+      });
+    }
+    // Erased only after a deletion that our epoch allowed: an adopter's copy needs the key (TR-MEDIA-10).
+    if (ended && written) this.#options.sealer.erase(running.key);
+    this.#carrier.carryOut(running, commands, epoch);
+    if (ended && !running.dirty) this.#forget(running);
+    return true;
   }
 
   #writes(running: RunningCall, outbox: readonly CallCommand[]): Write[] {

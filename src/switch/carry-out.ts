@@ -16,6 +16,8 @@ import type { Ladders } from './ladder.ts';
 import type { MediaLinks } from './media-links.ts';
 
 export const RECORD_LOG = 'records';
+/** The state may be away for a moment. */
+const BINDINGS_RETRY_MS = 250;
 /** A record that cannot be written is tried again this often: nothing that happened goes unrecorded. */
 const RECORD_RETRY_MS = 1_000;
 
@@ -105,13 +107,17 @@ export class CallCarrier {
   }
 
   async #findBindings(running: RunningCall, user: UserId): Promise<void> {
-    let bindings: readonly Binding[] = [];
-    try {
-      bindings = await this.#options.bindingsOf(running.account, user);
-    } catch (error) {
-      this.#options.log.error({ call: running.id, error: String(error) }, 'bindings.not_read');
+    // Not to be able to ask is no answer: the call itself knows how long it can wait.
+    let bindings: readonly Binding[] | undefined;
+    while (bindings === undefined && running.call !== undefined) {
+      try {
+        bindings = await this.#options.bindingsOf(running.account, user);
+      } catch (error) {
+        this.#options.log.error({ call: running.id, error: String(error) }, 'bindings.not_read');
+        await new Promise<void>((resolve) => this.#options.clock.after(BINDINGS_RETRY_MS, resolve));
+      }
     }
-    await this.#options.handle(running, { type: 'bindings', user, bindings });
+    if (bindings !== undefined) await this.#options.handle(running, { type: 'bindings', user, bindings });
   }
 
   async #put(
@@ -119,7 +125,7 @@ export class CallCarrier {
     stream: Extract<CallCommand, { type: 'media-put' }>['stream'],
   ): Promise<void> {
     try {
-      const opened = await this.#options.media.put(stream, running.streams[stream.id]);
+      const opened = await this.#options.media.put(stream, () => running.streams[stream.id]);
       this.#options.opened(running, stream.id, opened.media);
       if (running.call === undefined) {
         // The call ended while the stream was being opened: nobody else will close it.
@@ -144,7 +150,7 @@ export class CallCarrier {
         try {
           const reports = await this.#options.media.close(
             { bundle: running.bundle, epoch, streams: [...ids] },
-            media,
+            () => running.streams[ids[0]!] ?? media,
           );
           await this.#options.handle(running, { type: 'media-closed', reports });
         } catch (error) {

@@ -7,6 +7,9 @@ const REQUEST_TIMEOUT_MS = 2_000;
 const RETRY_MS = 20;
 const RETRIES = 100;
 
+/** Which media process holds a stream now: it moves when its twin takes over. */
+export type Where = () => MediaId | undefined;
+
 /** The channels to the media processes of both zones. A stream stays where it was opened; its taker-over tells us. */
 export class MediaLinks {
   readonly #channels = new Map<MediaId, Channel>();
@@ -50,23 +53,20 @@ export class MediaLinks {
     this.#log.info({ media: id }, 'media.connected');
   }
 
-  /** Opens or changes a stream. Rejects with the media process's code (`no_ports`, `bad_spec` …) or `media_away`. */
-  async put(stream: StreamSpec, where: MediaId | undefined): Promise<StreamOpened> {
+  /** Opens or changes a stream, `where` it is at the moment of each attempt. Rejects with the media process's code (`no_ports`, `bad_spec` …) or `media_away`. */
+  async put(stream: StreamSpec, where: Where): Promise<StreamOpened> {
     const reply = await this.#ask({ kind: 'put', data: { stream }, epoch: stream.epoch }, where);
     return reply as StreamOpened;
   }
 
-  async close(
-    data: Omit<SwitchToMedia['close'], 'reply'>,
-    where: MediaId | undefined,
-  ): Promise<readonly StreamReport[]> {
+  async close(data: Omit<SwitchToMedia['close'], 'reply'>, where: Where): Promise<readonly StreamReport[]> {
     const reply = await this.#ask({ kind: 'close', data, epoch: data.epoch }, where);
     return (reply as { reports: StreamReport[] }).reports;
   }
 
-  async #ask(frame: Frame, where: MediaId | undefined): Promise<unknown> {
+  async #ask(frame: Frame, where: Where): Promise<unknown> {
     for (let attempt = 0; ; attempt++) {
-      const channel = this.#channelFor(where);
+      const channel = this.#channelFor(where());
       if (channel !== undefined) {
         try {
           return (await channel.request(frame, REQUEST_TIMEOUT_MS)).data;
