@@ -296,8 +296,8 @@ export class CallTable {
       return false;
     }
     const ended = running.call === undefined;
-    // A record must not be lost between the deletion of its call and its own writing.
-    if (ended) await this.#carrier.carryOutFirst(running, commands);
+    // A record must not be lost between the next write of its call, which forgets the command, and its own writing.
+    if (ended) await this.#carrier.keepRecords(running, commands);
     let written = false;
     try {
       await this.#options.state.commit(this.#writes(running, commands), {
@@ -321,6 +321,7 @@ export class CallTable {
     // Erased only after a deletion that our epoch allowed: an adopter's copy needs the key (TR-MEDIA-10).
     if (ended && written) this.#options.sealer.erase(running.key);
     this.#carrier.carryOut(running, commands, epoch);
+    if (!ended) await this.#carrier.keepRecords(running, commands);
     if (ended && !running.dirty) this.#forget(running);
     return true;
   }

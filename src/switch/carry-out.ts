@@ -60,8 +60,8 @@ export class CallCarrier {
     });
   }
 
-  /** What must be done before the call itself is deleted. */
-  async carryOutFirst(running: RunningCall, commands: readonly CallCommand[]): Promise<void> {
+  /** Resolves when the records among the commands are in the durable log: until then the call that holds them must stay. */
+  async keepRecords(running: RunningCall, commands: readonly CallCommand[]): Promise<void> {
     for (const command of commands) {
       if (command.type === 'record') await this.#record(running, command.record);
     }
@@ -82,7 +82,7 @@ export class CallCarrier {
         void this.#close(running, command.streams, epoch);
         return;
       case 'record':
-        void this.#record(running, command.record);
+        // By `keepRecords`.
         return;
       default:
         unreachable(command);
