@@ -55,8 +55,13 @@ export function whoDoesNotHear(world: World, crowd: Crowd, faults: Faults): stri
   return crowd.conversations.flatMap((conversation) => {
     const { caller, callee, name } = conversation;
     if (caller === undefined || callee === undefined || !conversation.established) return [];
-    if (conversation.hangUp !== undefined || conversation.offers > 0 || conversation.holders.size > 0) return [];
-    const settledMs = Math.max(conversation.acknowledgedMs ?? 0, conversation.answeredMs ?? 0, conversation.lastOfferMs);
+    if (conversation.hangUp !== undefined || conversation.offers > 0 || conversation.holders.size > 0)
+      return [];
+    const settledMs = Math.max(
+      conversation.acknowledgedMs ?? 0,
+      conversation.answeredMs ?? 0,
+      conversation.lastOfferMs,
+    );
     if (nowMs - settledMs < SETTLED_MS) return [];
     return [
       ...(hears(world, caller, callee) ? [] : [`${name}: the caller does not hear the callee`]),
@@ -106,11 +111,10 @@ function wrongEndOf(one: Conversation, caller: PhoneCall): string | undefined {
   }
 }
 
-/** Who rings for a while is heard ringing. */
+/** Who rings for a while is heard ringing: to be asked where the network loses nothing, for a 180 is said once (RFC 3261 §13.2.2.1). */
 export function unheardRinging(crowd: Crowd, withinMs: number): string[] {
-  return crowd.conversations.flatMap(({ calleeRangMs, rangMs, answeredMs, caller, plan, name }) => {
+  return crowd.conversations.flatMap(({ calleeRangMs, rangMs, caller, plan, name }) => {
     if (calleeRangMs === undefined || rangMs !== undefined || caller?.end?.how === 'cancel') return [];
-    if (plan.ringMs < withinMs && answeredMs === undefined) return [];
     return plan.ringMs < withinMs ? [] : [`${name}: it rang, and the caller did not hear it ring`];
   });
 }
@@ -151,16 +155,20 @@ export async function wrongRecords(world: World, crowd: Crowd, account: AccountI
     if (one.caller === undefined) return [];
     const own = records.filter(({ sessionId }) => sessionId === sessionOf(one.plan.n));
     const ids = new Set(own.map(({ id }) => id));
-    if (ids.size !== 1) return [`${one.name} has ${ids.size} records (${own.map(({ outcome }) => outcome).join(', ')})`];
+    if (ids.size !== 1)
+      return [`${one.name} has ${ids.size} records (${own.map(({ outcome }) => outcome).join(', ')})`];
     const expected = outcomesOf(one);
     const wrong = own.find(({ outcome }) => !expected.includes(outcome));
-    return wrong === undefined ? [] : [`${one.name} is recorded as ${wrong.outcome}, and was ${expected.join(' or ')}`];
+    return wrong === undefined
+      ? []
+      : [`${one.name} is recorded as ${wrong.outcome}, and was ${expected.join(' or ')}`];
   });
 }
 
 function outcomesOf({ answeredMs, caller, plan, hangUp, cancelledMs }: Conversation): string[] {
   // An answer that crossed the CANCEL: the caller hung up at once, as far as the record can tell.
-  if (answeredMs !== undefined) return cancelledMs !== undefined && hangUp !== undefined ? ['answered', 'cancelled'] : ['answered'];
+  if (answeredMs !== undefined)
+    return cancelledMs !== undefined && hangUp !== undefined ? ['answered', 'cancelled'] : ['answered'];
   if (caller?.end?.how === 'cancel') return ['cancelled', 'answered', 'busy', 'declined', 'no-answer'];
   switch (plan.callee) {
     case 'answers':
@@ -198,7 +206,8 @@ export async function leftBehind(world: World, account: AccountId): Promise<stri
   for (const { owner } of leases) owned.set(owner, (owned.get(owner) ?? 0) + 1);
   for (const [owner, count] of owned) {
     if (!live.some(({ process }) => process.id === owner)) say(`bundles of ${owner}, which is gone,`, count);
-    else if (count !== BUNDLES_PER_SWITCH) left.push(`switch ${owner} holds ${count} bundles, not ${BUNDLES_PER_SWITCH}`);
+    else if (count !== BUNDLES_PER_SWITCH)
+      left.push(`switch ${owner} holds ${count} bundles, not ${BUNDLES_PER_SWITCH}`);
   }
   return left;
 }

@@ -38,15 +38,17 @@ export class Conversation {
     this.plan = plan;
   }
 
-  /** The phone that talks. */
+  /** The phones of the callee that answered and were acknowledged. Of two that answered at once one is told that it was too late. */
+  readonly connected: PhoneCall[] = [];
+
+  /** The phone that talks; undefined while it is not yet clear which. */
   get callee(): PhoneCall | undefined {
-    return this.#talking ?? undefined;
+    const left = this.connected.filter((call) => call.end === undefined);
+    return left.length > 1 ? undefined : (left[0] ?? this.connected.at(-1));
   }
 
-  #talking: PhoneCall | undefined;
-
   acknowledged(call: PhoneCall, nowMs: number): void {
-    this.#talking = call;
+    if (!this.connected.includes(call)) this.connected.push(call);
     this.acknowledgedMs ??= nowMs;
   }
 
@@ -97,7 +99,8 @@ export class Crowd {
 
   async #register(phone: Phone): Promise<void> {
     const responses = await phone.tryRegister(REGISTER_SEC);
-    if (responses.some(({ status }) => status >= 300)) this.#after(TRY_AGAIN_MS, () => void this.#register(phone));
+    if (responses.some(({ status }) => status >= 300))
+      this.#after(TRY_AGAIN_MS, () => void this.#register(phone));
   }
 
   // --- the caller -----------------------------------------------------------------------------------------------------
@@ -140,7 +143,8 @@ export class Crowd {
     conversation.answeredMs = this.#nowMs;
     const { talkMs, hangsUp, holds } = conversation.plan;
     for (const hold of holds) {
-      if (hold.afterMs + hold.forMs < talkMs) this.#after(hold.afterMs, () => void this.#hold(conversation, hold));
+      if (hold.afterMs + hold.forMs < talkMs)
+        this.#after(hold.afterMs, () => void this.#hold(conversation, hold));
     }
     if (conversation.cancelledMs !== undefined) {
       // The answer crossed the CANCEL: the phone itself says BYE.
@@ -252,11 +256,21 @@ export class Crowd {
 
   #ended(conversation: Conversation, call: PhoneCall, side: Side): void {
     const end = call.end;
-    this.#world.history.add(`${conversation.name}: the ${side}'s end: ${end?.by} ${end?.how} ${end?.status ?? ''}`);
-    if (side === 'callee' && call !== conversation.callee) return;
+    this.#world.history.add(
+      `${conversation.name}: the ${side}'s end: ${end?.by} ${end?.how} ${end?.status ?? ''}`,
+    );
+    if (side === 'callee' && this.#wasTooLate(conversation, call)) return;
     if (!conversation.established || conversation.hangUp !== undefined) return;
     conversation.surprises.push(
       `nobody hung up, and yet the ${side}'s call ended: by ${end?.by === 'us' ? 'itself' : 'its peer'}, ${end?.how} ${end?.status ?? ''}`,
+    );
+  }
+
+  /** Another phone of the callee was quicker; the caller talks to that one. */
+  #wasTooLate(conversation: Conversation, call: PhoneCall): boolean {
+    return (
+      !conversation.connected.includes(call) ||
+      conversation.callees.some((other) => other !== call && isUp(other))
     );
   }
 
@@ -270,5 +284,8 @@ export class Crowd {
 }
 
 export const sessionOf = (n: number): string => n.toString(16).padStart(32, 'c');
+
+/** It has answered and not ended. */
+const isUp = (call: PhoneCall): boolean => call.end === undefined && call.leg?.dialog.state === 'confirmed';
 
 const tell = ({ status, reason }: SipResponse): string => `${status} ${reason}`;

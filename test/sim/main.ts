@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
-import { demoDirectory } from './phones.ts';
 import { tellFault } from './faults.ts';
+import { demoDirectory } from './phones.ts';
 import { type Plan, planFor } from './plan.ts';
 import { run } from './run.ts';
 import { shrink } from './shrink.ts';
@@ -44,7 +44,8 @@ export async function main(argv: readonly string[]): Promise<number> {
   for (let seed = first; seed < first + count; seed++) {
     const plan = only(planFor(seed), values);
     const { broken, digest, virtualMs } = await run(plan, { directory, ...(tell && { tell }) });
-    if (values.seed !== undefined) process.stdout.write(`${describe(plan)}\n${digest}, ${Math.round(virtualMs / 1000)} s\n`);
+    if (values.seed !== undefined)
+      process.stdout.write(`${describe(plan)}\n${digest}, ${Math.round(virtualMs / 1000)} s\n`);
     if (broken.length === 0) continue;
     failed++;
     process.stdout.write(`seed ${seed} breaks:\n${broken.map((what) => `  ${what}\n`).join('')}`);
@@ -56,8 +57,12 @@ export async function main(argv: readonly string[]): Promise<number> {
   return failed === 0 ? 0 : 1;
 }
 
-function only(plan: Plan, { calls, faults }: { calls?: string | undefined; faults?: string | undefined }): Plan {
-  const listed = (list: string | undefined, n: number) => list === undefined || list.split(',').includes(String(n));
+function only(
+  plan: Plan,
+  { calls, faults }: { calls?: string | undefined; faults?: string | undefined },
+): Plan {
+  const listed = (list: string | undefined, n: number) =>
+    list === undefined || list.split(',').includes(String(n));
   return {
     ...plan,
     calls: plan.calls.filter(({ n }) => listed(calls, n)),
@@ -71,7 +76,9 @@ export function reproduction(plan: Plan): string {
   const list = (numbers: readonly number[]) => (numbers.length === 0 ? 'none' : numbers.join(','));
   const calls = list(plan.calls.map(({ n }) => n));
   const faults = list(
-    plan.faults.map((fault) => whole.faults.findIndex((one) => JSON.stringify(one) === JSON.stringify(fault)) + 1),
+    plan.faults.map(
+      (fault) => whole.faults.findIndex((one) => JSON.stringify(one) === JSON.stringify(fault)) + 1,
+    ),
   );
   return [
     `scripts/sim --seed ${plan.seed}`,

@@ -85,12 +85,15 @@ export class SimMedia {
       case 'close': {
         const { bundle, epoch, streams } = frame.data as SwitchToMedia['close'];
         this.#admit(bundle, epoch);
+        const standsBy = streams.some((id) => this.standby.has(id));
         const reports = streams.flatMap((id) => {
           const stream = this.streams.get(id);
           this.streams.delete(id);
           this.twin?.standby.delete(id);
           return stream === undefined ? [] : [reportOf(stream)];
         });
+        if (reports.length === 0 && standsBy)
+          throw new TwinlineError('standby', 'the twin carries those streams');
         return { kind: 'close', data: { reports } };
       }
       default:

@@ -43,7 +43,12 @@ export type FaultPlan = {
 } & Fault;
 
 export type Fault =
-  | { readonly what: 'kill' | 'freeze' | 'slow'; readonly role: 'switch' | 'media' | 'zone'; readonly id: string; readonly forMs: number }
+  | {
+      readonly what: 'kill' | 'freeze' | 'slow';
+      readonly role: 'switch' | 'media' | 'zone';
+      readonly id: string;
+      readonly forMs: number;
+    }
   /** Every process of the zone. */
   | { readonly what: 'kill-zone' | 'freeze-zone'; readonly zone: ZoneName; readonly forMs: number }
   | { readonly what: 'cut-twins'; readonly forMs: number }
@@ -83,8 +88,7 @@ function callFor(random: Random, n: number): CallPlan {
   const from = below(USERS.length);
   const to = (from + 1 + below(USERS.length - 1)) % USERS.length;
   const kind = below(20);
-  const callee =
-    kind < 14 ? 'answers' : kind < 16 ? 'is-busy' : kind < 18 ? 'declines' : 'does-not-answer';
+  const callee = kind < 14 ? 'answers' : kind < 16 ? 'is-busy' : kind < 18 ? 'declines' : 'does-not-answer';
   const ringMs = 100 + below(6_000);
   return {
     n,
@@ -145,7 +149,8 @@ function faultsFor(random: Random): FaultPlan[] {
     }
     nextMs += forMs + RECOVERY_MS + below(8_000);
   }
-  if (faults.length === 0 && below(3) > 0) faults.push({ ...timed(3_000 + below(25_000)), ...lightFault(random) });
+  if (faults.length === 0 && below(3) > 0)
+    faults.push({ ...timed(3_000 + below(25_000)), ...lightFault(random) });
   return faults;
 }
 

@@ -398,7 +398,11 @@ export function pass(world: World, ms: number): Promise<void> {
 }
 
 /** Lets the world go on until that moment, or until `done`. */
-export async function runUntil(world: World, endMs: number, done: () => boolean = () => false): Promise<void> {
+export async function runUntil(
+  world: World,
+  endMs: number,
+  done: () => boolean = () => false,
+): Promise<void> {
   for (;;) {
     await settle();
     if (done()) return;
