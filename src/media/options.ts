@@ -43,8 +43,8 @@ export const DEFAULT_LIMITS: MediaLimits = {
 export interface MediaProcess {
   status(): MediaStatus;
   /**
-   * Ends serving. `handOver` lets the twin go on with the streams (it is told, so it need not make sure that we are dead);
-   * without it, or without a twin, the streams end.
+   * Ends serving. `handOver` (the default) lets the twin go on with the streams (it is told, so it need not make sure that we
+   * are dead); without it, or without a twin, the streams end.
    */
   stop(options?: { readonly handOver: boolean }): Promise<void>;
 }

@@ -155,9 +155,10 @@ export class Relay {
       return;
     }
     const timestamp = rtpTimestamp(packet);
-    if (stream.isTelephoneEvent[payloadType] === 1)
+    if (stream.isTelephoneEvent[payloadType] === 1) {
       this.#telephoneEvent(stream, packet, headerLength, length, timestamp, clockRateHz, nowMs);
-    else countReception(stream, ssrc, clockRateHz, rtpSequence(packet), timestamp, nowMs);
+      countEventPacket(stream, ssrc, rtpSequence(packet), timestamp, nowMs);
+    } else countReception(stream, ssrc, clockRateHz, rtpSequence(packet), timestamp, nowMs);
     if (!stream.receives) return;
 
     const sinks = stream.sinks;
@@ -304,4 +305,21 @@ function countReception(
     stream.worstJitterBeforeMs = Math.max(stream.worstJitterBeforeMs, worstJitterMs(reception));
   }
   stream.reception = newReception(ssrc, clockRateHz, sequence, timestamp, nowMs);
+}
+
+/** Telephone events share the audio's sequence numbers, but all packets of one bear its start's timestamp: that is no jitter. */
+function countEventPacket(
+  stream: Stream,
+  ssrc: number,
+  sequence: number,
+  timestamp: number,
+  nowMs: number,
+): void {
+  const { reception } = stream;
+  if (reception === undefined || reception.ssrc !== ssrc) return;
+  const { jitter, worstJitter, lastTransit } = reception;
+  countPacket(reception, sequence, timestamp, nowMs);
+  reception.jitter = jitter;
+  reception.worstJitter = worstJitter;
+  reception.lastTransit = lastTransit;
 }

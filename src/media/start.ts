@@ -1,6 +1,6 @@
 import { type BundleId, type MediaId, type StreamId, type Timer, TwinlineError } from '../base/index.ts';
 import { type Channel, type Frame, listenLink, PROTOCOL_VERSION } from '../link/index.ts';
-import { openUdpLoop, processStartTime, type UdpLoop } from '../native/index.ts';
+import { canPassDescriptors, openUdpLoop, processStartTime, type UdpLoop } from '../native/index.ts';
 import { MediaCore } from './core.ts';
 import { MirrorOwner } from './mirror-owner.ts';
 import { MirrorStandBy } from './mirror-stand-by.ts';
@@ -101,13 +101,15 @@ class Media implements MediaProcess {
       onChannel: (channel) => this.#serve(channel),
       refuse: (peer) => (peer.role === 'media' ? 'media processes use the mirror socket' : undefined),
     });
-    try {
-      this.#standBy.listen(mirrorPath);
-    } catch (error) {
-      await this.#listener.close();
-      throw error;
-    }
-    this.#owner.start();
+    if (canPassDescriptors) {
+      try {
+        this.#standBy.listen(mirrorPath);
+      } catch (error) {
+        await this.#listener.close();
+        throw error;
+      }
+      this.#owner.start();
+    } else log.warn({ media: id }, 'media.no-take-over-on-this-platform');
     this.#second.atMs = clock.nowMs();
     this.#timer = clock.after(TICK_MS, () => this.#tick());
     log.info(
@@ -129,7 +131,7 @@ class Media implements MediaProcess {
     };
   }
 
-  async stop({ handOver } = { handOver: false }): Promise<void> {
+  async stop({ handOver } = { handOver: true }): Promise<void> {
     this.#timer?.cancel();
     // The twin must find nobody else at the sockets when it hears of it.
     for (const stream of this.#core.graph) {
@@ -160,6 +162,7 @@ class Media implements MediaProcess {
             'version',
             `${channel.peer.id} speaks version ${data.version} of the protocol, media speaks ${PROTOCOL_VERSION}`,
           );
+        this.#tellAdopted(channel);
         return undefined;
       case 'put':
         return { kind: 'put', data: await this.#core.put(data.stream, channel.peer.id) };
@@ -185,10 +188,26 @@ class Media implements MediaProcess {
     }
   }
 
+  /** A switch that was away when we took streams over would look for them at their old place for ever. */
+  #tellAdopted(channel: Channel): void {
+    const byOrigin = new Map<MediaId, StreamId[]>();
+    for (const { adoptedFrom, id } of this.#core.graph) {
+      if (adoptedFrom === undefined) continue;
+      const streams = byOrigin.get(adoptedFrom);
+      if (streams === undefined) byOrigin.set(adoptedFrom, [id]);
+      else streams.push(id);
+    }
+    for (const [from, streams] of byOrigin)
+      channel.send({ kind: 'event', data: { type: 'adopted', from, streams }, lane: 'priority' });
+  }
+
   #takeOver(from: MediaId, streams: Stream[]): void {
     const { clock, log } = this.#options;
     const startMs = clock.nowMs();
-    for (const stream of streams) prepare(stream);
+    for (const stream of streams) {
+      prepare(stream);
+      stream.adoptedFrom = from;
+    }
     this.#core.adopt(streams);
     let passed = 0;
     let tooOld = 0;

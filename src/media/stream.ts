@@ -1,4 +1,4 @@
-import type { StreamId } from '../base/index.ts';
+import type { MediaId, StreamId } from '../base/index.ts';
 import type { UdpSocket } from '../native/index.ts';
 import {
   newTelephoneEvents,
@@ -69,6 +69,8 @@ export class Stream {
 
   /** RTCP may leave with an index below this one: the twin knows that. */
   rtcpReserved = 0;
+  /** The process that served it before this one took it over. */
+  adoptedFrom: MediaId | undefined;
   /** After a take-over, until the first packet left: what came before it may have been sent by the dead process. */
   floorPending = false;
   /** Since the twin was told last. */

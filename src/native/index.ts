@@ -23,6 +23,7 @@ export { formatAddress, parseAddress, UdpAddress } from './udp-address.ts';
 export { openUdpLoop } from './udp-open.ts';
 export { LONGEST_MESSAGE_BYTES } from './unix-message.ts';
 export {
+  canPassDescriptors,
   closeDescriptors,
   connectUnix,
   listenUnix,

@@ -61,6 +61,9 @@ const SEND_BUFFER_BYTES = 4 * 1024 * 1024;
 /** sun_path is 108 bytes with its final zero. */
 const LONGEST_PATH_BYTES = 107;
 
+/** Whether sockets can be passed to another process here: on Linux (x86_64, arm64). */
+export const canPassDescriptors = isLinux;
+
 const carrier = isLinux ? new MessageCarrier() : undefined;
 
 /** Throws `TwinlineError` `path_in_use` when somebody listens there; a path left by a dead process is replaced. Mode 0600. */

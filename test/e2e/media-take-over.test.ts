@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { readdirSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { SrtpKey, SrtpSuite } from '../../src/media/index.ts';
 import type { UdpLoop } from '../../src/native/index.ts';
@@ -95,6 +96,29 @@ describe('a media process is killed while packets flow', () => {
   afterAll(() => {
     pair.end();
     loop.close();
+  });
+
+  test('descriptors do not pile up at the owner or at the twin; a frozen twin delays a call by the wait and no more', async () => {
+    const count = (id: string) => readdirSync(`/proc/${pair.pid(id)}/fd`).length;
+    const streams = Array.from({ length: 60 }, (_, i) => `leak${i}`);
+    await pair.put('a', spec('first'));
+    await pair.close('a', 'bundle0001', ['first']);
+    const before = [count('a'), count('b')];
+    for (const id of streams) await pair.put('a', spec(id));
+    expect([count('a'), count('b')]).toEqual(before.map((fds) => fds + 120));
+    await pair.close('a', 'bundle0001', streams);
+    // The twin's answer to the next stream comes after it heard of the closing.
+    await pair.put('a', spec('last'));
+    expect([count('a'), count('b')]).toEqual(before.map((fds) => fds + 2));
+
+    pair.kill('b', 'SIGSTOP');
+    const opened = await pair.put('a', spec('meanwhile'));
+    expect(opened.media).toBe('a');
+    expect(pair.logged.some(({ by, event }) => by === 'a' && event === 'media.twin-slow')).toBe(true);
+    pair.kill('b', 'SIGCONT');
+    await pair.put('a', spec('again'));
+    expect(await pair.status('b')).toMatchObject({ standingBy: 3 });
+    await pair.close('a', 'bundle0001', ['last', 'meanwhile', 'again']);
   });
 
   test('its twin goes on: no packet lost, repeated or out of order, no index used twice; and so does its successor', async () => {

@@ -70,6 +70,10 @@ export class MediaPair {
     );
   }
 
+  pid(id: string): number {
+    return this.#children.get(id)?.pid ?? 0;
+  }
+
   kill(id: string, signal: NodeJS.Signals = 'SIGKILL'): void {
     this.#children.get(id)?.kill(signal);
   }
