@@ -1,6 +1,6 @@
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { createSocket } from 'node:dgram';
-import { accessSync, constants, mkdtempSync, rmSync } from 'node:fs';
+import { accessSync, constants, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
@@ -148,17 +148,22 @@ export class TemporaryDirectory {
   }
 }
 
+/** Ports that were given out: a program that was told its port binds it later, and some bind more than they are told. */
+const given = new Set<number>();
+
 /**
- * A UDP port that is free now, below the kernel's own range, so that no other socket is given it before its user binds it. With
- * `count`, as many in a row.
+ * A UDP port that is free now, with the nine behind it, below the kernel's own range, so that no other socket is given them before
+ * their user binds them. Never the same twice.
  */
-export async function freePort(count = 1): Promise<number> {
+export async function freePort(): Promise<number> {
   for (let attempt = 0; attempt < 200; attempt++) {
     const port = 21_000 + 10 * Math.floor(Math.random() * 1_100);
-    const free = await Promise.all(Array.from({ length: count }, (_, at) => isFree(port + at)));
+    if (given.has(port)) continue;
+    given.add(port);
+    const free = await Promise.all(Array.from({ length: 10 }, (_, at) => isFree(port + at)));
     if (free.every(Boolean)) return port;
   }
-  throw new Error(`no ${count} free ports in a row were found`);
+  throw new Error('no ten free ports in a row were found');
 }
 
 function isFree(port: number): Promise<boolean> {
@@ -167,4 +172,19 @@ function isFree(port: number): Promise<boolean> {
     socket.once('error', () => resolve(false));
     socket.bind(port, '127.0.0.1', () => socket.close(() => resolve(true)));
   });
+}
+
+/** Resolves when that UDP port of IPv4 is bound, or `peer`, who was to bind it, has ended already. */
+export async function udpPortTaken(port: number, peer: Peer, withinMs = 10_000): Promise<void> {
+  const hex = `:${port.toString(16).toUpperCase().padStart(4, '0')} `;
+  const isTaken = () =>
+    readFileSync('/proc/net/udp', 'utf8')
+      .split('\n')
+      .some((line) => line.slice(0, 25).includes(hex));
+  const deadline = performance.now() + withinMs;
+  while (peer.running && !isTaken()) {
+    if (performance.now() > deadline)
+      throw new Error(`${peer.name} did not bind port ${port} within ${withinMs} ms`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
 }
