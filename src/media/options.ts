@@ -17,6 +17,8 @@ export interface MediaOptions {
   readonly random: Random;
   readonly log: Logger;
   readonly limits?: Partial<MediaLimits>;
+  /** `raised` (the default): this process goes before ordinary ones where this user may have that. */
+  readonly priority?: 'raised' | 'ordinary';
 }
 
 export interface MediaLimits {

@@ -39,6 +39,7 @@ async function media(id: string, twin?: string, more: Partial<MediaOptions> = {}
     clock: systemClock,
     random: systemRandom,
     log: silentLogger,
+    priority: 'ordinary',
     ...more,
   });
   endings.push(() => started.stop());

@@ -1,6 +1,12 @@
 import { type BundleId, type MediaId, type StreamId, type Timer, TwinlineError } from '../base/index.ts';
 import { type Channel, type Frame, listenLink, PROTOCOL_VERSION } from '../link/index.ts';
-import { canPassDescriptors, openUdpLoop, processStartTime, type UdpLoop } from '../native/index.ts';
+import {
+  canPassDescriptors,
+  openUdpLoop,
+  processStartTime,
+  raisePriority,
+  type UdpLoop,
+} from '../native/index.ts';
 import { MediaCore } from './core.ts';
 import { MirrorOwner } from './mirror-owner.ts';
 import { MirrorStandBy } from './mirror-stand-by.ts';
@@ -92,6 +98,8 @@ class Media implements MediaProcess {
 
   async start(): Promise<this> {
     const { id, clock, log, listenPath, mirrorPath } = this.#options;
+    // On a full machine voice would else wait its turn: 15 runnable processes on two cores made gaps of 170 to 510 ms out of 80 to 125.
+    if (this.#options.priority !== 'ordinary') raisePriority();
     warmUp(clock.nowMs());
     this.#listener = await listenLink({
       path: listenPath,

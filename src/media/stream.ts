@@ -47,7 +47,7 @@ export class Stream {
   readonly sockets: Sockets | undefined;
   /** The switch that said the last `put`. */
   owner = '';
-  /** What we send bears this SSRC for the stream's whole life, whoever the source is: see docs/decisions on numbering. */
+  /** What we send bears this SSRC for the stream's whole life, whoever the source is: see `numbering.ts`. */
   readonly ssrc: number;
 
   readonly rtp = new Remote();

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import type { Logger, MediaId } from '../../src/base/index.ts';
 import { startMedia } from '../../src/media/index.ts';
-import { raisePriority, systemClock, systemRandom } from '../../src/native/index.ts';
+import { systemClock, systemRandom } from '../../src/native/index.ts';
 
 export interface MediaChildOptions {
   readonly id: string;
@@ -16,7 +16,6 @@ const options = JSON.parse(process.argv[2] ?? '{}') as MediaChildOptions;
 const say = (fields: object, event: string) => process.send?.({ event, ...fields });
 const log: Logger = { debug() {}, info: say, warn: say, error: say, child: () => log };
 
-raisePriority();
 const media = await startMedia({
   id: options.id as MediaId,
   addresses: { 4: '127.0.0.1' },
