@@ -1,8 +1,8 @@
 import type { AccountId, BundleId, SwitchId, ZoneId } from '../base/index.ts';
 
 /**
- * The state port: what must survive a process. Keys are `schema/account/kind/id`; values are JSON-able and carry their schema
- * version as `v`. Reads see the own zone and its twin as one: of two values the one with the higher epoch (calls) or the
+ * The state port: what must survive a process. Keys are `schema/account/kind/id`; values are JSON-able, or as a
+ * whole a Uint8Array (sealed calls), and carry their schema version as `v`. Reads see the own zone and its twin as one: of two values the one with the higher epoch (calls) or the
  * later `updatedUtcMs` (durable kinds) counts, and a tombstone hides.
  */
 export interface StatePort {

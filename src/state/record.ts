@@ -1,9 +1,9 @@
 import { TwinlineError, type ZoneId } from '../base/index.ts';
 import type { StateKey, StateKind, Stored, Write } from './port.ts';
 
-/** A stored value with what decides between two zones' versions of it. `value` is JSON; undefined is a tombstone. */
+/** A stored value with what decides between two zones' versions of it. `value` is JSON or bytes; undefined is a tombstone. */
 export interface StateRecord {
-  readonly value: string | undefined;
+  readonly value: string | Uint8Array | undefined;
   /** The epoch of the fence under which it was written, 0 without one. */
   readonly epoch: number;
   readonly updatedUtcMs: number;
@@ -51,7 +51,8 @@ export function visible<T>(key: StateKey, found: Found | undefined, utcMs: numbe
   if (found === undefined || found.record.value === undefined) return undefined;
   const { value, epoch, updatedUtcMs, expiresUtcMs } = found.record;
   if (expiresUtcMs !== 0 && expiresUtcMs <= utcMs) return undefined;
-  return { key, value: JSON.parse(value) as T, zone: found.zone, epoch, updatedUtcMs };
+  const read = typeof value === 'string' ? (JSON.parse(value) as T) : (Uint8Array.from(value) as T);
+  return { key, value: read, zone: found.zone, epoch, updatedUtcMs };
 }
 
 /** `before` is the version that counts now: a wall clock set back must not make a write lose against what it replaces. */
@@ -60,7 +61,7 @@ export function recordOf(write: Write, epoch: number, utcMs: number, before: Fou
     write.updatedUtcMs ?? (before === undefined ? utcMs : Math.max(utcMs, before.record.updatedUtcMs + 1));
   if (write.op === 'delete') return { value: undefined, epoch, updatedUtcMs, expiresUtcMs: 0 };
   return {
-    value: toJson(write.key, write.value),
+    value: write.value instanceof Uint8Array ? Uint8Array.from(write.value) : toJson(write.key, write.value),
     epoch,
     updatedUtcMs,
     expiresUtcMs: write.expiresUtcMs ?? 0,

@@ -16,7 +16,7 @@ export interface CallKey {
 export interface Sealer {
   /** A fresh key for a call. Kept and passed to `seal`, it saves the wrapping at each checkpoint. */
   callKey(): CallKey;
-  /** JSON-able values. In a state value keep the result as base64. Without a key a fresh one is made. */
+  /** JSON-able values; the result is a state value as it is. Without a key a fresh one is made. */
   seal(value: unknown, key?: CallKey): Uint8Array;
   /** Throws `TwinlineError` `seal_broken` when the bytes were altered or their key version is unknown. */
   open(sealed: Uint8Array): unknown;

@@ -66,6 +66,8 @@ export interface RunningCall {
   writing: Promise<void>;
   isWriting: boolean;
   timer: Timer | undefined;
+  /** It has ended, and lingers for what is sent again (32 s over UDP): it takes no one's room any more. */
+  over: boolean;
   sipCallIds: readonly string[];
 }
 
@@ -80,7 +82,10 @@ export interface CallTableOptions {
   readonly log: Logger;
   /** The snapshot of that number, or the newest when it is no longer kept. */
   readonly snapshot: (account: AccountId, number: number | undefined) => DirectorySnapshot | undefined;
-  readonly onEnded: (call: RunningCall) => void;
+  /** The call has ended; what is sent again is still answered. */
+  readonly onOver: (call: RunningCall) => void;
+  /** Nothing of it is left. */
+  readonly onForgotten: (call: RunningCall) => void;
 }
 
 /**
@@ -102,6 +107,13 @@ export class CallTable {
 
   get size(): number {
     return this.#calls.size;
+  }
+
+  /** Calls that have not ended. */
+  get live(): number {
+    let live = 0;
+    for (const { over } of this.#calls.values()) if (!over) live++;
+    return live;
   }
 
   all(): Iterable<RunningCall> {
@@ -138,6 +150,7 @@ export class CallTable {
       writing: Promise.resolve(),
       isWriting: false,
       timer: undefined,
+      over: false,
       sipCallIds: [],
     };
     this.#calls.set(running.id, running);
@@ -179,9 +192,8 @@ export class CallTable {
   }
 
   /** Takes a call of a dead owner over: carries its last commands out again, then lets the call know. */
-  async adopt(sealed: string, bundle: BundleId): Promise<void> {
-    const bytes = Buffer.from(sealed, 'base64');
-    const stored = this.#options.sealer.open(bytes) as StoredCall;
+  async adopt(sealed: Uint8Array, bundle: BundleId): Promise<void> {
+    const stored = this.#options.sealer.open(sealed) as StoredCall;
     if (this.#calls.has(stored.call.id)) return;
     const running: RunningCall = {
       id: stored.call.id,
@@ -189,7 +201,7 @@ export class CallTable {
       account: stored.account,
       directoryNumber: stored.directoryNumber,
       index: stored.index,
-      key: this.#options.sealer.keyOf(bytes),
+      key: this.#options.sealer.keyOf(sealed),
       call: stored.call,
       streams: { ...stored.streams },
       outbox: [],
@@ -197,6 +209,7 @@ export class CallTable {
       writing: Promise.resolve(),
       isWriting: false,
       timer: undefined,
+      over: false,
       sipCallIds: [],
     };
     this.#calls.set(running.id, running);
@@ -234,6 +247,7 @@ export class CallTable {
 
   #apply(running: RunningCall, result: Step<Call>, changed: boolean): Promise<void> {
     running.call = result.call;
+    if (result.call === undefined || result.call.state === 'ended') this.#over(running);
     running.outbox.push(...result.commands);
     if (changed) running.dirty = true;
     this.#index(running);
@@ -344,9 +358,7 @@ export class CallTable {
       directoryNumber: running.directoryNumber,
       index: running.index,
     };
-    const writes: Write[] = [
-      { op: 'put', key: call, value: seal(this.#options.sealer, stored, running.key) },
-    ];
+    const writes: Write[] = [{ op: 'put', key: call, value: this.#options.sealer.seal(stored, running.key) }];
     if (!this.#indexed.has(running)) {
       this.#indexed.add(running);
       writes.push({ op: 'put', key: index, value: running.bundle });
@@ -364,13 +376,15 @@ export class CallTable {
     this.#index(running);
     for (const stream of Object.keys(running.streams)) this.#byStream.delete(stream as StreamId);
     this.#calls.delete(running.id);
-    this.#options.onEnded(running);
+    this.#over(running);
+    this.#options.onForgotten(running);
   }
-}
 
-function seal(sealer: Sealer, stored: StoredCall, key: CallKey): string {
-  const sealed = sealer.seal(stored, key);
-  return Buffer.from(sealed.buffer, sealed.byteOffset, sealed.byteLength).toString('base64');
+  #over(running: RunningCall): void {
+    if (running.over) return;
+    running.over = true;
+    this.#options.onOver(running);
+  }
 }
 
 /** The id of a call's index entry: what an edge can read from a CANCEL, or from an INVITE that comes again. */

@@ -142,7 +142,8 @@ export class CallSwitch {
         serverName,
         log,
         snapshot: (account, number) => this.#snapshot(account, number),
-        onEnded: (running) => this.#onCallEnded(running),
+        onOver: () => this.#load.callEnded(),
+        onForgotten: (running) => this.#onForgotten(running),
       },
       carrier,
     );
@@ -321,7 +322,7 @@ export class CallSwitch {
   async #adopt(bundle: BundleId): Promise<void> {
     const { state, directories, log } = this.#options;
     for (const { snapshot } of directories.directories.accounts) {
-      const stored = await state.list<string>(snapshot.account, 'call', `${bundle}/`);
+      const stored = await state.list<Uint8Array>(snapshot.account, 'call', `${bundle}/`);
       await Promise.all(
         stored.map(async ({ value, key }) => {
           try {
@@ -358,8 +359,7 @@ export class CallSwitch {
     });
   }
 
-  #onCallEnded(running: RunningCall): void {
-    this.#load.callEnded();
+  #onForgotten(running: RunningCall): void {
     this.#ladders.ended(running.id);
     if (this.#bundles.count(running.bundle, -1)) this.#giveUp(running.bundle);
   }
@@ -406,7 +406,7 @@ export class CallSwitch {
 
   #tellStats(): void {
     const data: SwitchToZone['stats'] = {
-      calls: this.#calls.size,
+      calls: this.#calls.live,
       callsPerSecond: this.#load.callsPerSecond,
       load: this.#load.load,
       registrations: this.#requests.registrationCount,
@@ -418,8 +418,8 @@ export class CallSwitch {
 
   #summaries(): CallSummary[] {
     const { zone, id } = this.#options;
-    return [...this.#calls.all()].flatMap(({ call }) =>
-      call === undefined ? [] : [{ ...summaryOf(call), zone, switch: id }],
+    return [...this.#calls.all()].flatMap(({ call, over }) =>
+      call === undefined || over ? [] : [{ ...summaryOf(call), zone, switch: id }],
     );
   }
 

@@ -62,6 +62,18 @@ export function stateContract(name: string, make: () => Promise<StateUnderTest>)
         expect((await sibling.get(call('c1')))?.value).toEqual({ v: 1 });
       });
 
+      test('bytes are stored as bytes, and belong to who reads them', async () => {
+        const { a, b } = await both();
+        const sealed = Uint8Array.from({ length: 300 }, (_, at) => at & 0xff);
+        await a.commit([put(call('c1'), sealed)], volatile);
+        const read = (await b.get<Uint8Array>(call('c1')))?.value;
+        expect(read).toBeInstanceOf(Uint8Array);
+        expect([...read!]).toEqual([...sealed]);
+        read!.fill(0);
+        expect([...(await a.get<Uint8Array>(call('c1')))!.value]).toEqual([...sealed]);
+        expect((await b.list<Uint8Array>(demo, 'call'))[0]?.value).toHaveLength(300);
+      });
+
       test('a value changed after its commit was asked for is stored as it was', async () => {
         const { a } = await both();
         const value = { v: 1, legs: ['one'] };
