@@ -154,6 +154,8 @@ export async function wrongRecords(world: World, crowd: Crowd, account: AccountI
   return crowd.conversations.flatMap((one) => {
     if (one.caller === undefined) return [];
     const own = records.filter(({ sessionId }) => sessionId === sessionOf(one.plan.n));
+    // Who gave up while being asked for a password has begun no call.
+    if (own.length === 0 && [401, 407].includes(one.caller.end?.status ?? 0)) return [];
     const ids = new Set(own.map(({ id }) => id));
     if (ids.size !== 1)
       return [`${one.name} has ${ids.size} records (${own.map(({ outcome }) => outcome).join(', ')})`];

@@ -1,4 +1,5 @@
-import type { FaultPlan } from './plan.ts';
+import { START_MS } from './history.ts';
+import type { Fault, FaultPlan } from './plan.ts';
 import { pass, type World, type ZoneName } from './world.ts';
 
 /** So late is a slow process with everything: much, but not so much that it would be taken for dead. */
@@ -8,7 +9,7 @@ const SLOW_MS = 250;
 export class Faults {
   /** When something broke or was put right last. */
   lastMs = Number.NEGATIVE_INFINITY;
-  /** From the beginning of the first that still lasts. */
+  /** How many last still. */
   #lasting = 0;
   readonly told: string[] = [];
   readonly #world: World;
@@ -27,6 +28,11 @@ export class Faults {
   /** Everything works, and has for so long. */
   quietFor(ms: number): boolean {
     return this.#lasting === 0 && this.#world.clock.nowMs() - this.lastMs >= ms;
+  }
+
+  /** Lets something break now. */
+  happen(fault: Fault): void {
+    void this.#happen({ atMs: this.#world.clock.nowMs() - START_MS, ...fault });
   }
 
   async #happen(plan: FaultPlan): Promise<void> {

@@ -13,15 +13,10 @@ export class FenceWatch {
   /** The channel as the edge shall use it. */
   watch(channel: Channel): Channel {
     return {
-      get peer() {
-        return channel.peer;
-      },
+      ...asPlain(channel),
       get open() {
         return channel.open;
       },
-      unacknowledged: () => channel.unacknowledged(),
-      send: (frame) => channel.send(frame),
-      request: (frame, timeoutMs) => channel.request(frame, timeoutMs),
       onFrame: (handler) =>
         channel.onFrame((frame) => {
           this.#speaking = { by: channel.peer, frame };
@@ -32,8 +27,6 @@ export class FenceWatch {
             this.#speaking = undefined;
           }
         }),
-      onClose: (handler) => channel.onClose(handler),
-      close: (reason) => channel.close(reason),
     };
   }
 
@@ -64,4 +57,20 @@ export class FenceWatch {
       if (epoch > (this.#owners.get(bundle)?.epoch ?? -1)) this.#owners.set(bundle, { epoch, pid: by.pid });
     }
   }
+}
+
+/** A channel whose methods can be replaced one by one. */
+export function asPlain(channel: Channel): Channel {
+  return {
+    peer: channel.peer,
+    get open() {
+      return channel.open;
+    },
+    unacknowledged: () => channel.unacknowledged(),
+    send: (frame) => channel.send(frame),
+    request: (frame, timeoutMs) => channel.request(frame, timeoutMs),
+    onFrame: (handler) => channel.onFrame(handler),
+    onClose: (handler) => channel.onClose(handler),
+    close: (reason) => channel.close(reason),
+  };
 }

@@ -37,11 +37,14 @@ export async function run(
     readonly directory: DirectorySnapshot;
     readonly mistake?: Mistake;
     readonly tell?: (line: string) => void;
+    /** For what a plan cannot say: called when the world stands and nothing has happened in it. */
+    readonly prepare?: (world: World, faults: Faults) => void;
   },
 ): Promise<RunResult> {
   const world = new World({ seed: plan.seed, ...plan.network, ...options });
   const crowd = new Crowd(world, plan);
   const faults = new Faults(world, plan.faults);
+  options.prepare?.(world, faults);
   const broken = new Set<string>();
   const begin = world.clock.nowMs();
   const look = (): void => {

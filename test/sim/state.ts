@@ -1,5 +1,5 @@
 import type { AccountId } from '../../src/base/index.ts';
-import type { MemoryState, StateKind, StatePort, Stored } from '../../src/state/index.ts';
+import type { MemoryState, StateKind, StatePort, Stored, Write } from '../../src/state/index.ts';
 import type { SimProcess } from './process.ts';
 
 export interface SimStateOptions {
@@ -8,7 +8,7 @@ export interface SimStateOptions {
   /** How long the next operation takes, in all. */
   readonly delayMs: () => number;
   /** A commit has just happened, and its process does not know it yet. */
-  readonly committed: (process: SimProcess) => void;
+  readonly committed: (process: SimProcess, writes: readonly Write[]) => void;
   /** Planted mistakes: see `Mistake`. */
   readonly commitLateMs?: number;
   readonly onList?: (stored: Stored<unknown>) => Stored<unknown>;
@@ -43,14 +43,14 @@ export function simState(options: SimStateOptions): StatePort {
         return options.onList === undefined ? found : (found.map(options.onList) as Stored<T>[]);
       }),
     commit: (writes, how) => {
-      const copy = structuredClone(writes);
+      const copy = structuredClone(writes) as readonly Write[];
       if (options.commitLateMs !== undefined && how.fence !== undefined) {
         process.clock.after(options.commitLateMs, () => void port.commit(copy, how).catch(() => {}));
         return Promise.resolve();
       }
       return run(
         () => port.commit(copy, how),
-        () => committed(process),
+        () => committed(process, copy),
       );
     },
     grant: (...args) => run(() => port.grant(...args)),

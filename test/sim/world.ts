@@ -11,11 +11,13 @@ import {
   VirtualClock,
   type ZoneId,
 } from '../../src/base/index.ts';
+import type { Call } from '../../src/call/index.ts';
 import type { DirectorySnapshot } from '../../src/directory/index.ts';
 import { indexDirectories } from '../../src/directory/index.ts';
 import { type Address, EdgeCore } from '../../src/edge/index.ts';
-import type { Flow, ProcessRef } from '../../src/link/index.ts';
+import type { Channel, Flow, ProcessRef } from '../../src/link/index.ts';
 import {
+  type Lease,
   MemoryCluster,
   type MemoryState,
   type Sealer,
@@ -23,10 +25,11 @@ import {
   type Stored,
   sealer,
 } from '../../src/state/index.ts';
+import type { StoredCall } from '../../src/switch/calls.ts';
 import { CallSwitch } from '../../src/switch/index.ts';
 import { type ChildRole, Supervisor } from '../../src/zone/index.ts';
 import { settle } from '../support/virtual-time.ts';
-import { FenceWatch } from './fence-watch.ts';
+import { asPlain, FenceWatch } from './fence-watch.ts';
 import { History } from './history.ts';
 import { SimLinks } from './links.ts';
 import { SimMedia } from './media.ts';
@@ -72,7 +75,7 @@ export class World {
   readonly cluster = new MemoryCluster({ clock: this.clock });
   readonly links: SimLinks;
   readonly zones = new Map<ZoneName, { process: SimProcess; supervisor: Supervisor }>();
-  readonly switches = new Map<string, { process: SimProcess; callSwitch: CallSwitch }>();
+  readonly switches = new Map<string, { zone: ZoneName; process: SimProcess; callSwitch: CallSwitch }>();
   readonly media = new Map<ZoneName, SimMedia>();
   /** Every process that was ended to fence it, in order. */
   readonly fenced: string[] = [];
@@ -80,6 +83,8 @@ export class World {
   /** The newest network address and port of a phone. */
   readonly phoneNumbers = { host: 0, port: 30_000 };
   readonly sealer: Sealer;
+  /** A call has just been written as it now is, and its switch does not know it yet. */
+  onCall: ((call: Call, by: SimProcess) => void) | undefined;
   readonly edgeAddress: Address = { address: '127.0.0.1', port: 5060 };
   #edge!: { process: SimProcess; core: EdgeCore };
   readonly #options: WorldOptions;
@@ -91,6 +96,8 @@ export class World {
   readonly #states: { process: SimProcess; port: MemoryState }[] = [];
   #away: 'rejects' | 'hangs' | undefined;
   #nextPid = 1_000;
+  /** How a supervisor would tell each switch of bundles. */
+  readonly #grantees = new Map<string, Parameters<Channel['onFrame']>[0]>();
 
   constructor(options: WorldOptions) {
     this.#options = options;
@@ -157,6 +164,18 @@ export class World {
   stateBack(): void {
     this.#away = undefined;
     for (const { process, port } of this.#states) if (process.alive) port.back();
+  }
+
+  /** Gives all bundles of a switch to another one, as a draining or a fence across machines would, while the former owner lives. */
+  async giveAway(from: string, to: string): Promise<void> {
+    const { zone } = this.switches.get(to)!;
+    const port = this.cluster.open(zone as ZoneId, (zone === 'a' ? 'b' : 'a') as ZoneId);
+    const bundles: (Lease & { from: ZoneId })[] = [];
+    for (const { bundle, owner, zone: before } of await port.leases()) {
+      if (owner !== from) continue;
+      bundles.push({ ...(await port.grant(bundle, to as SwitchId, zone as ZoneId)), from: before });
+    }
+    await this.#grantees.get(to)?.({ kind: 'grant', data: { bundles } });
   }
 
   /** The two supervisors do not hear each other until `heal`. */
@@ -301,9 +320,16 @@ export class World {
       process,
       port,
       delayMs: () => 0.2 + this.#chance() * 1.8,
-      committed: (by) => {
+      committed: (by, writes) => {
         this.history.add(`${by.name} has committed`);
         this.history.pass('commit');
+        if (this.onCall !== undefined) {
+          for (const write of writes) {
+            if (write.op !== 'put' || write.key.kind !== 'call') continue;
+            const { call } = this.sealer.open(Buffer.from(write.value as string, 'base64')) as StoredCall;
+            this.onCall(call, by);
+          }
+        }
       },
       ...(mistake === 'sends-before-commit' ? { commitLateMs: 2 } : {}),
       ...(mistake === 'forgets-the-outbox' ? { onList: (stored) => withoutOutbox(this.sealer, stored) } : {}),
@@ -336,9 +362,20 @@ export class World {
       serverName: 'Twinline',
       log: this.#log(process),
     });
-    this.switches.set(process.id, { process, callSwitch });
+    this.switches.set(process.id, { zone, process, callSwitch });
     process.onExit(() => callSwitch.stop());
-    this.links.connect(process, `zone ${zone}`, (channel) => callSwitch.acceptZone(channel));
+    this.links.connect(process, `zone ${zone}`, (channel) =>
+      callSwitch.acceptZone({
+        ...asPlain(channel),
+        get open() {
+          return channel.open;
+        },
+        onFrame: (handler) => {
+          this.#grantees.set(process.id, handler);
+          channel.onFrame(handler);
+        },
+      }),
+    );
     this.links.connect(process, 'edge edge1', (channel) => callSwitch.acceptEdge(channel));
     for (const media of ['a', 'b'])
       this.links.connect(process, `media ${media}`, (channel) => callSwitch.acceptMedia(channel));
