@@ -66,8 +66,13 @@ export interface RunningCall {
   writing: Promise<void>;
   isWriting: boolean;
   timer: Timer | undefined;
-  /** It has ended, and lingers for what is sent again (32 s over UDP): it takes no one's room any more. */
+  /**
+   * It has ended, and lingers here for what is sent again (32 s over UDP): it takes no one's room any more. An adopter need not know it:
+   * its 481 ends a repeated BYE as well as a 200.
+   */
   over: boolean;
+  /** Its record and key are gone from the state (TR-MEDIA-10: within 5 s of the end). */
+  deleted: boolean;
   sipCallIds: readonly string[];
 }
 
@@ -151,6 +156,7 @@ export class CallTable {
       isWriting: false,
       timer: undefined,
       over: false,
+      deleted: false,
       sipCallIds: [],
     };
     this.#calls.set(running.id, running);
@@ -210,6 +216,7 @@ export class CallTable {
       isWriting: false,
       timer: undefined,
       over: false,
+      deleted: false,
       sipCallIds: [],
     };
     this.#calls.set(running.id, running);
@@ -309,7 +316,12 @@ export class CallTable {
       this.#forget(running);
       return false;
     }
-    const ended = running.call === undefined;
+    const ended = running.over;
+    if (ended && running.deleted) {
+      this.#carrier.carryOut(running, commands, epoch);
+      if (running.call === undefined) this.#forget(running);
+      return true;
+    }
     // A record must not be lost between the next write of its call, which forgets the command, and its own writing.
     if (ended) await this.#carrier.keepRecords(running, commands);
     let written = false;
@@ -333,17 +345,20 @@ export class CallTable {
       });
     }
     // Erased only after a deletion that our epoch allowed: an adopter's copy needs the key (TR-MEDIA-10).
-    if (ended && written) this.#options.sealer.erase(running.key);
+    if (ended && written) {
+      running.deleted = true;
+      this.#options.sealer.erase(running.key);
+    }
     this.#carrier.carryOut(running, commands, epoch);
     if (!ended) await this.#carrier.keepRecords(running, commands);
-    if (ended && !running.dirty) this.#forget(running);
+    if (running.call === undefined && !running.dirty) this.#forget(running);
     return true;
   }
 
   #writes(running: RunningCall, outbox: readonly CallCommand[]): Write[] {
     const call: StateKey = { account: running.account, kind: 'call', id: `${running.bundle}/${running.id}` };
     const index: StateKey = { account: CALL_INDEX_ACCOUNT, kind: 'call-index', id: running.index };
-    if (running.call === undefined) {
+    if (running.over || running.call === undefined) {
       return [
         { op: 'delete', key: call },
         { op: 'delete', key: index },

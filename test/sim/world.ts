@@ -93,6 +93,8 @@ export class World {
   readonly #phones = new Map<string, SimPeer>();
   readonly #ports = { next: 20_000 };
   readonly #network;
+  /** Calls as they were written last, while `onCall` looks. */
+  readonly #stored = new Map<string, Call>();
   readonly #states: { process: SimProcess; port: MemoryState }[] = [];
   #away: 'rejects' | 'hangs' | undefined;
   #nextPid = 1_000;
@@ -322,12 +324,20 @@ export class World {
       delayMs: () => 0.2 + this.#chance() * 1.8,
       committed: (by, writes) => {
         this.history.add(`${by.name} has committed`);
-        this.history.pass('commit');
+        this.history.pass('commit', by);
         if (this.onCall !== undefined) {
           for (const write of writes) {
-            if (write.op !== 'put' || write.key.kind !== 'call') continue;
-            const { call } = this.sealer.open(Buffer.from(write.value as string, 'base64')) as StoredCall;
-            this.onCall(call, by);
+            if (write.key.kind !== 'call') continue;
+            if (write.op === 'put') {
+              const { call } = this.sealer.open(write.value as Uint8Array) as StoredCall;
+              this.#stored.set(write.key.id, call);
+              this.onCall(call, by);
+            } else {
+              // What has ended is not kept: its deletion is the moment.
+              const last = this.#stored.get(write.key.id);
+              this.#stored.delete(write.key.id);
+              if (last !== undefined) this.onCall({ ...last, state: 'ended' }, by);
+            }
           }
         }
       },
@@ -406,9 +416,9 @@ const firstLine = (bytes: Uint8Array): string => {
 
 function withoutOutbox(with_: Sealer, stored: Stored<unknown>): Stored<unknown> {
   if (stored.key.kind !== 'call') return stored;
-  const bytes = Buffer.from(stored.value as string, 'base64');
+  const bytes = stored.value as Uint8Array;
   const call = { ...(with_.open(bytes) as object), outbox: [] };
-  return { ...stored, value: Buffer.from(with_.seal(call, with_.keyOf(bytes))).toString('base64') };
+  return { ...stored, value: with_.seal(call, with_.keyOf(bytes)) };
 }
 
 /** Runs a script on the world's time: whenever it waits, the clock moves to the next thing that happens. */
