@@ -69,6 +69,11 @@ export class Peer {
     return this.#dropped + this.output.length;
   }
 
+  /** What it said since that mark. */
+  since(mark: number): string {
+    return this.output.slice(Math.max(0, mark - this.#dropped));
+  }
+
   write(text: string): void {
     this.child.stdin?.write(text);
   }
@@ -78,7 +83,7 @@ export class Peer {
     pattern: RegExp,
     { from = 0, withinMs = 10_000 }: { readonly from?: number; readonly withinMs?: number } = {},
   ): Promise<RegExpExecArray> {
-    const there = pattern.exec(this.output.slice(Math.max(0, from - this.#dropped)));
+    const there = pattern.exec(this.since(from));
     if (there !== null) return Promise.resolve(there);
     return new Promise((resolve, reject) => {
       const waiter: Waiter = {
@@ -128,7 +133,7 @@ export class Peer {
     const waiting = this.#waiters;
     this.#waiters = [];
     for (const waiter of waiting) {
-      const match = waiter.pattern.exec(this.output.slice(Math.max(0, waiter.from - this.#dropped)));
+      const match = waiter.pattern.exec(this.since(waiter.from));
       if (match === null) this.#waiters.push(waiter);
       else waiter.found(match);
     }
