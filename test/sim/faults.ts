@@ -1,5 +1,6 @@
 import { START_MS } from './history.ts';
 import type { Fault, FaultPlan } from './plan.ts';
+import type { SimProcess } from './process.ts';
 import { pass, type World, type ZoneName } from './world.ts';
 
 /** So late is a slow process with everything: much, but not so much that it would be taken for dead. */
@@ -18,7 +19,7 @@ export class Faults {
     this.#world = world;
     for (const plan of plans) {
       world.clock.after(plan.atMs, () => {
-        const begin = () => void this.#happen(plan);
+        const begin = (by?: SimProcess) => void this.#happen(aimedAt(plan, by));
         if (plan.point === undefined) begin();
         else world.history.after(plan.point.of, plan.point.count, begin);
       });
@@ -113,6 +114,23 @@ export class Faults {
     this.lastMs = this.#world.clock.nowMs();
     this.told.push(what);
     this.#world.history.add(`* ${what}`);
+  }
+}
+
+/** What is timed by a commit meets the one who made it: between the commit and what was to follow. */
+function aimedAt(plan: FaultPlan, by: SimProcess | undefined): FaultPlan {
+  if (by?.role !== 'switch') return plan;
+  const zone = by.id[0] as ZoneName;
+  switch (plan.what) {
+    case 'kill-zone':
+    case 'freeze-zone':
+      return { ...plan, zone };
+    case 'kill':
+    case 'freeze':
+    case 'slow':
+      return { ...plan, id: plan.role === 'switch' ? by.id : zone };
+    default:
+      return plan;
   }
 }
 

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { VirtualClock } from '../../src/base/index.ts';
+import type { SimProcess } from './process.ts';
 
 /** What a fault can be timed by: the moment after the n-th of these. */
 export type Point = 'to-edge' | 'to-phone' | 'between-processes' | 'commit';
@@ -13,7 +14,7 @@ export class History {
   readonly #clock: VirtualClock;
   readonly #hash = createHash('sha256');
   readonly #tell: ((line: string) => void) | undefined;
-  readonly #waiting: { point: Point; at: number; action: () => void }[] = [];
+  readonly #waiting: { point: Point; at: number; action: (by: SimProcess | undefined) => void }[] = [];
   #events = 0;
 
   constructor(clock: VirtualClock, tell: ((line: string) => void) | undefined) {
@@ -33,18 +34,18 @@ export class History {
   }
 
   /** Counts a point, and lets happen what was to happen then, as the next thing. */
-  pass(point: Point): void {
+  pass(point: Point, by?: SimProcess): void {
     const count = ++this.counts[point];
     for (let at = this.#waiting.length - 1; at >= 0; at--) {
       const waiting = this.#waiting[at]!;
       if (waiting.point !== point || waiting.at !== count) continue;
       this.#waiting.splice(at, 1);
-      this.#clock.after(0, waiting.action);
+      this.#clock.after(0, () => waiting.action(by));
     }
   }
 
-  /** `action` right after the n-th from now, before anybody can act upon it. */
-  after(point: Point, n: number, action: () => void): void {
+  /** `action` right after the n-th from now, before anybody can act upon it; `by` did it. */
+  after(point: Point, n: number, action: (by: SimProcess | undefined) => void): void {
     this.#waiting.push({ point, at: this.counts[point] + n, action });
   }
 

@@ -4,6 +4,7 @@ import { demoDirectory } from './phones.ts';
 import { type Plan, planFor } from './plan.ts';
 import { run } from './run.ts';
 import { shrink } from './shrink.ts';
+import type { Mistake } from './world.ts';
 
 const USAGE = `scripts/sim [--seeds 100] [--from 1] [--seed N [--calls 1,2] [--faults 1,2] [--log]]
 
@@ -13,6 +14,7 @@ Plays histories of two zones, an edge and a crowd of phones, one for each seed, 
   --seed N      this one only
   --calls LIST  of its calls only these (by number); --faults LIST  of its faults only these (from 1 on); "none" for none
   --log         every message and event, with the time in milliseconds
+  --mistake M   plant a mistake of the product, to see it found: sends-before-commit, forgets-the-outbox
   --no-shrink   do not look for a smaller history of a seed that failed
 `;
 
@@ -27,6 +29,7 @@ export async function main(argv: readonly string[]): Promise<number> {
       calls: { type: 'string' },
       faults: { type: 'string' },
       log: { type: 'boolean', default: false },
+      mistake: { type: 'string' },
       'no-shrink': { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -39,11 +42,16 @@ export async function main(argv: readonly string[]): Promise<number> {
   }
   const directory = await demoDirectory();
   const tell = values.log ? (line: string) => void process.stdout.write(`${line}\n`) : undefined;
+  const mistake = values.mistake as Mistake | undefined;
   let failed = 0;
   const began = performance.now();
   for (let seed = first; seed < first + count; seed++) {
     const plan = only(planFor(seed), values);
-    const { broken, digest, virtualMs } = await run(plan, { directory, ...(tell && { tell }) });
+    const { broken, digest, virtualMs } = await run(plan, {
+      directory,
+      ...(tell && { tell }),
+      ...(mistake && { mistake }),
+    });
     if (values.seed !== undefined)
       process.stdout.write(`${describe(plan)}\n${digest}, ${Math.round(virtualMs / 1000)} s\n`);
     if (broken.length === 0) continue;

@@ -31,16 +31,15 @@ const LINGER_MS = 80_000;
 /** A caller hears it ring so soon, also when the message was lost with a switch. */
 const RINGING_HEARD_MS = 4_000;
 
-export async function run(
-  plan: Plan,
-  options: {
-    readonly directory: DirectorySnapshot;
-    readonly mistake?: Mistake;
-    readonly tell?: (line: string) => void;
-    /** For what a plan cannot say: called when the world stands and nothing has happened in it. */
-    readonly prepare?: (world: World, faults: Faults) => void;
-  },
-): Promise<RunResult> {
+export interface RunOptions {
+  readonly directory: DirectorySnapshot;
+  readonly mistake?: Mistake;
+  readonly tell?: (line: string) => void;
+  /** For what a plan cannot say: called when the world stands and nothing has happened in it. */
+  readonly prepare?: (world: World, faults: Faults) => void;
+}
+
+export async function run(plan: Plan, options: RunOptions): Promise<RunResult> {
   const world = new World({ seed: plan.seed, ...plan.network, ...options });
   const crowd = new Crowd(world, plan);
   const faults = new Faults(world, plan.faults);

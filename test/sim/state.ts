@@ -34,6 +34,9 @@ export function simState(options: SimStateOptions): StatePort {
       throw error;
     }
   };
+  // A mistake: the owner is told at once, and what it commits is written a little later, in order.
+  let late = Promise.resolve();
+  const { commitLateMs } = options;
   return {
     capabilities: port.capabilities,
     get: (key) => run(() => port.get(key)),
@@ -44,8 +47,8 @@ export function simState(options: SimStateOptions): StatePort {
       }),
     commit: (writes, how) => {
       const copy = structuredClone(writes) as readonly Write[];
-      if (options.commitLateMs !== undefined && how.fence !== undefined) {
-        process.clock.after(options.commitLateMs, () => void port.commit(copy, how).catch(() => {}));
+      if (commitLateMs !== undefined && how.fence !== undefined) {
+        late = late.then(() => soon(commitLateMs)).then(() => port.commit(copy, how).catch(() => {}));
         return Promise.resolve();
       }
       return run(
@@ -56,7 +59,7 @@ export function simState(options: SimStateOptions): StatePort {
     grant: (...args) => run(() => port.grant(...args)),
     lease: (bundle) => run(() => port.lease(bundle)),
     leases: () => run(() => port.leases()),
-    release: (fence) => run(() => port.release(fence)),
+    release: (fence) => run(() => late.then(() => port.release(fence))),
     append: (...args) => run(() => port.append(...args)),
     read: (...args) => run(() => port.read(...args)),
     close: () => port.close(),
