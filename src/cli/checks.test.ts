@@ -1,7 +1,7 @@
 import { createSocket } from 'node:dgram';
 import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
-import { tmpdir } from 'node:os';
+import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { checkBind, checkDataDirectory, checkPorts } from './checks.ts';
@@ -35,6 +35,10 @@ describe('ports (PH-EDGE-03)', () => {
 });
 
 describe('the address', () => {
+  const outside = Object.values(networkInterfaces())
+    .flatMap((one) => one ?? [])
+    .find(({ family, internal }) => family === 'IPv4' && !internal)?.address;
+
   test('loopback is loopback', () => {
     expect(checkBind('127.0.0.1')).toEqual({
       address: '127.0.0.1',
@@ -43,6 +47,15 @@ describe('the address', () => {
     });
     expect(checkBind('127.0.0.9').loopbackOnly).toBe(true);
   });
+
+  test.runIf(outside !== undefined)(
+    'any other address lets other machines in: no demo password there',
+    () => {
+      expect(checkBind(outside!)).toEqual({ address: outside, reachedBy: outside, loopbackOnly: false });
+      expect(checkBind('0.0.0.0')).toMatchObject({ address: '0.0.0.0', loopbackOnly: false });
+      expect(checkBind('0.0.0.0').reachedBy).not.toMatch(/^127\.|^0\./);
+    },
+  );
 
   test('what is no address of this machine is refused', () => {
     expect(() => checkBind('198.51.100.7')).toThrow('--bind 198.51.100.7 is not an address of this machine');
