@@ -1,0 +1,220 @@
+import { createSocket, type Socket } from 'node:dgram';
+import type { SrtpSuite } from '../../src/sdp/index.ts';
+import { type Bencoded, bdecode, bencode } from './bencode.ts';
+import { findProgram, freePort, Peer, udpPortTaken } from './peer.ts';
+import { createPhoneMedia, type PhoneAudio, type PhoneMediaOptions } from './phone-media.ts';
+import type { PhoneMedia } from './phone-types.ts';
+
+/** Every suite that rtpengine 10 would offer by itself. */
+const ITS_SUITES = [
+  'AEAD_AES_256_GCM',
+  'AEAD_AES_128_GCM',
+  ...['AES_256_CM', 'AES_192_CM', 'AES_CM_128', 'F8_128', 'NULL'].flatMap((cipher) => [
+    `${cipher}_HMAC_SHA1_80`,
+    `${cipher}_HMAC_SHA1_32`,
+  ]),
+];
+
+const ANSWER_WITHIN_MS = 5_000;
+
+interface Reply {
+  readonly result: string;
+  readonly sdp?: string;
+  readonly 'error-reason'?: string;
+}
+
+/** Debian's rtpengine in user space, steered by its ng protocol (bencode over UDP). Ended by its pid. */
+export class Rtpengine {
+  static readonly program = findProgram('rtpengine');
+  readonly #peer: Peer;
+  readonly #socket: Socket;
+  readonly #port: number;
+  readonly #waiting = new Map<string, (reply: Reply) => void>();
+  #cookies = 0;
+
+  static async start(): Promise<Rtpengine> {
+    const [port, media] = [await freePort(), await freePort()];
+    const socket = createSocket('udp4');
+    await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve));
+    const peer = new Peer(Rtpengine.program ?? 'rtpengine', [
+      ...['--config-file=none', '--foreground', '--log-stderr', '--log-level=4', '--table=-1'],
+      ...['--interface=127.0.0.1', `--listen-ng=127.0.0.1:${port}`, '--num-threads=2', '--tos=0'],
+      // Ten ports are little, but a test has one call at a time: four.
+      ...[`--port-min=${media}`, `--port-max=${media + 9}`, '--delete-delay=0'],
+    ]);
+    const engine = new Rtpengine(peer, socket, port);
+    try {
+      await udpPortTaken(port, peer);
+      await engine.ask({ command: 'ping' });
+    } catch (error) {
+      await engine.stop();
+      throw new Error(`rtpengine did not start: ${String(error)}\n${peer.output.slice(-2_000)}`);
+    }
+    return engine;
+  }
+
+  private constructor(peer: Peer, socket: Socket, port: number) {
+    this.#peer = peer;
+    this.#socket = socket;
+    this.#port = port;
+    socket.on('error', () => {});
+    socket.on('message', (bytes) => {
+      const space = bytes.indexOf(' ');
+      const reply = bdecode(bytes.subarray(space + 1)) as unknown as Reply;
+      this.#waiting.get(bytes.toString('latin1', 0, space))?.(reply);
+    });
+  }
+
+  get log(): string {
+    return this.#peer.output;
+  }
+
+  /** One command. Rejects with rtpengine's reason. */
+  async ask(command: Record<string, Bencoded>): Promise<Reply> {
+    const cookie = `twinline${++this.#cookies}`;
+    const text = `${cookie} ${bencode(command)}`;
+    const reply = await new Promise<Reply>((resolve, reject) => {
+      const send = () => this.#socket.send(text, this.#port, '127.0.0.1');
+      // UDP: a cookie makes a repeated command the same command.
+      const again = setInterval(send, 500);
+      const timer = setTimeout(() => {
+        done();
+        reject(new Error(`rtpengine did not answer ${String(command['command'])}`));
+      }, ANSWER_WITHIN_MS);
+      const done = () => {
+        clearInterval(again);
+        clearTimeout(timer);
+        this.#waiting.delete(cookie);
+      };
+      this.#waiting.set(cookie, (answer) => {
+        done();
+        resolve(answer);
+      });
+      send();
+    });
+    if (reply.result === 'error') {
+      throw new Error(`rtpengine refused ${String(command['command'])}: ${reply['error-reason']}`);
+    }
+    return reply;
+  }
+
+  async stop(): Promise<void> {
+    this.#socket.close();
+    await this.#peer.stop();
+  }
+}
+
+let calls = 0;
+
+/**
+ * A phone's media behind rtpengine: the phone itself speaks plain RTP to it, and it SRTP of one suite to the peer, with its own
+ * ciphers and key derivation. Its commands take a while, so a call's answer has to be prepared before it is asked for.
+ */
+export class RtpengineMedia implements PhoneMedia {
+  readonly audio: PhoneAudio;
+  readonly #engine: Rtpengine;
+  readonly #suite: SrtpSuite;
+  readonly #call = `call-${++calls}`;
+  #offer = '';
+  #answer = '';
+  /** What `apply` set going. */
+  applied: Promise<void> = Promise.resolve();
+
+  static async open(
+    engine: Rtpengine,
+    suite: SrtpSuite,
+    options: PhoneMediaOptions,
+  ): Promise<RtpengineMedia> {
+    const audio = await createPhoneMedia({ ...options, srtp: [] });
+    return new RtpengineMedia(engine, suite, audio);
+  }
+
+  private constructor(engine: Rtpengine, suite: SrtpSuite, audio: PhoneAudio) {
+    this.#engine = engine;
+    this.#suite = suite;
+    this.audio = audio;
+  }
+
+  /** Before the phone calls. */
+  async prepareOffer(): Promise<void> {
+    const { sdp } = await this.#engine.ask({
+      command: 'offer',
+      'call-id': this.#call,
+      'from-tag': 'phone',
+      sdp: this.audio.offer(),
+      'transport-protocol': 'RTP/SAVP',
+      ...this.#manners(),
+    });
+    this.#offer = sdp!;
+  }
+
+  /** Before the phone answers that offer. */
+  async prepareAnswer(offer: string): Promise<void> {
+    const plain = await this.#engine.ask({
+      command: 'offer',
+      'call-id': this.#call,
+      'from-tag': 'peer',
+      sdp: offer,
+      'transport-protocol': 'RTP/AVP',
+      ...this.#manners(),
+    });
+    const { sdp } = await this.#engine.ask({
+      command: 'answer',
+      'call-id': this.#call,
+      'from-tag': 'peer',
+      'to-tag': 'phone',
+      sdp: this.audio.answer(plain.sdp!),
+      ...this.#manners(),
+    });
+    this.#answer = sdp!;
+  }
+
+  offer(): string {
+    return this.#offer;
+  }
+
+  answer(): string {
+    return this.#answer;
+  }
+
+  apply(answer: string): void {
+    this.applied = (async () => {
+      const { sdp } = await this.#engine.ask({
+        command: 'answer',
+        'call-id': this.#call,
+        'from-tag': 'phone',
+        'to-tag': 'peer',
+        sdp: answer,
+        ...this.#manners(),
+      });
+      this.audio.apply(sdp!);
+    })();
+    this.applied.catch(() => {});
+  }
+
+  hold(on: boolean): void {
+    this.audio.hold(on);
+  }
+
+  stats() {
+    return this.audio.stats();
+  }
+
+  close(): void {
+    this.audio.close();
+    void this.#engine
+      .ask({ command: 'delete', 'call-id': this.#call, 'from-tag': 'phone', 'delete-delay': 0 })
+      .catch(() => {});
+  }
+
+  /** SDES alone with one suite, no DTLS, no ICE, RTCP on its own port. */
+  #manners(): Record<string, Bencoded> {
+    return {
+      ICE: 'remove',
+      DTLS: 'off',
+      'rtcp-mux': ['demux'],
+      flags: ['trust-address', 'pad-crypto'],
+      SDES: ['pad', ...ITS_SUITES.filter((suite) => suite !== this.#suite).map((suite) => `no-${suite}`)],
+    };
+  }
+}
