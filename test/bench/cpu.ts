@@ -107,12 +107,14 @@ export interface Used {
   readonly byRole: ReadonlyMap<Role, number>;
 }
 
-/** What the processes used between two samples. One that ended in between counts with what it had used at the first: nothing. */
+/** What the processes used between two samples. Throws if one ended in between: then nothing can be said of any. */
 export function usedBetween(processes: readonly ServerProcess[], from: Sample, to: Sample): Used {
   const byRole = new Map<Role, number>();
   let totalUs = 0;
-  for (const { pid, role } of processes) {
-    const us = Math.max(0, (to.cpuUs.get(pid) ?? 0) - (from.cpuUs.get(pid) ?? 0));
+  for (const { pid, role, id } of processes) {
+    const us = (to.cpuUs.get(pid) ?? 0) - (from.cpuUs.get(pid) ?? 0);
+    if (!to.cpuUs.get(pid))
+      throw new Error(`${role} ${id} (pid ${pid}) ended while it was measured; its log says why`);
     byRole.set(role, (byRole.get(role) ?? 0) + us);
     totalUs += us;
   }

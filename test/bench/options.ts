@@ -6,7 +6,7 @@ export const USAGE = `scripts/bench register|calls|relay|failover|idle [options]
 Measures CPU, memory, loss and gaps. Starts an installation of its own, unless --target names a server that runs.
 
   register   REGISTER, 401, REGISTER with digest, 200: CPU per pair         --rate 500 --seconds 10
-  calls      INVITE to BYE through the server, media set up, by sipp        --rate 50 --seconds 20 --calls 500 (held, for memory)
+  calls      INVITE to BYE through the server, media set up, by sipp        --rate 100 --seconds 20 --calls 500 (held, for memory)
   relay      50 packets a second each way of every call                     --calls 200 --seconds 10 --srtp SUITE
   failover   kills in the middle of calls and measures the audio            --calls 50 --runs 5 --what zone|zone-frozen|switch|media
   idle       nobody calls: CPU and memory                                   --seconds 20

@@ -59,9 +59,20 @@ export class Sipp {
     };
   }
 
-  /** Resolves when it has made its calls. Rejects if it could not begin. */
-  async ended(): Promise<SippResult> {
+  /**
+   * Resolves when it has made its calls. Rejects if it could not begin or is not done within the time: its own -timeout waits
+   * for calls that never end.
+   */
+  async ended(withinMs: number): Promise<SippResult> {
+    const timer = setTimeout(() => this.#child.kill('SIGKILL'), withinMs);
     await this.#ended;
+    clearTimeout(timer);
+    if (this.#child.signalCode === 'SIGKILL') {
+      const { successful, failed } = this.result();
+      throw new Error(
+        `sipp was not done after ${Math.round(withinMs / 1000)} s: ${successful} calls went well, ${failed} failed, the others hang`,
+      );
+    }
     // 0: all calls went well; 1: some failed, which the statistics tell.
     const code = this.#child.exitCode;
     if (code !== 0 && code !== 1)

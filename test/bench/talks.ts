@@ -22,20 +22,28 @@ const USERS = Array.from({ length: 10 }, (_, at) => String(1001 + at));
 /** Callers talk to their neighbours: 1001 to 1002, 1003 to 1004 … */
 const PAIRS = USERS.length / 2;
 
-const cryptoLine = (suite: SrtpSuite, keySalt: string) => `a=crypto:1 ${suite} inline:${keySalt}\r\n`;
+/** The line of that suite in an offer or answer: its tag and key. */
+const cryptoOf = (sdp: string, suite: SrtpSuite | undefined) =>
+  new RegExp(`^a=crypto:(\\d+) ${suite} inline:([^|\\s]+)`, 'm').exec(sdp);
 
-function sdpOf({ port, keySalt }: OpenedStream, suite: SrtpSuite | undefined): string {
+/** With `offer` it is the answer, under the offer's tag (RFC 4568 §5.1.2). */
+function sdpOf({ port, keySalt }: OpenedStream, suite: SrtpSuite | undefined, offer?: string): string {
   const secure = suite !== undefined && keySalt !== undefined;
   return `v=0\r\no=bench ${port} 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio ${port} RTP/${
     secure ? 'SAVP' : 'AVP'
-  } 0\r\na=rtpmap:0 PCMU/8000\r\na=ptime:20\r\n${secure ? cryptoLine(suite, keySalt) : ''}a=sendrecv\r\n`;
+  } 0\r\na=rtpmap:0 PCMU/8000\r\na=ptime:20\r\n${secure ? `a=crypto:${offer === undefined ? 1 : cryptoOf(offer, suite)?.[1]} ${suite} inline:${keySalt}\r\n` : ''}a=sendrecv\r\n`;
 }
 
-function mediaOf(sdp: string): { address: string; port: number; keySalt?: string } {
+function mediaOf(
+  sdp: string,
+  suite: SrtpSuite | undefined,
+): { address: string; port: number; keySalt?: string } {
   const address = /^c=IN IP[46] (\S+)/m.exec(sdp)?.[1];
   const port = Number(/^m=audio (\d+)/m.exec(sdp)?.[1]);
   if (address === undefined || !port) throw new Error(`no audio in the server's description:\n${sdp}`);
-  const keySalt = /^a=crypto:\d+ \S+ inline:([^|\s]+)/m.exec(sdp)?.[1];
+  const keySalt = cryptoOf(sdp, suite)?.[2];
+  if (suite !== undefined && keySalt === undefined)
+    throw new Error(`no ${suite} in the server's description`);
   return { address, port, ...(keySalt !== undefined && { keySalt }) };
 }
 
@@ -56,7 +64,7 @@ export async function setUpTalks(
       password: `demo-${user}`,
       domain: server.domain,
       server,
-      answer: () => sdpOf(opened[nextAnswer[at >> 1]!]!, suite),
+      answer: (offer) => sdpOf(opened[nextAnswer[at >> 1]!]!, suite, offer),
     });
     lines.push(line);
     const status = await line.register();
@@ -69,7 +77,7 @@ export async function setUpTalks(
       nextAnswer[pair] = 2 * at + 1;
       const caller = await from.call(to.options.user, sdpOf(opened[2 * at]!, suite));
       const callee = to.incoming.at(-1)!;
-      const sides = [mediaOf(caller.remoteSdp), mediaOf(callee.remoteSdp)] as const;
+      const sides = [mediaOf(caller.remoteSdp, suite), mediaOf(callee.remoteSdp, suite)] as const;
       for (const [which, side] of sides.entries())
         streams.order({ do: 'connect', at: 2 * at + which, ...side });
       talks[at] = { caller, callee, serverPorts: [sides[0].port, sides[1].port] };
