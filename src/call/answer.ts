@@ -46,7 +46,7 @@ const elsewhere: readonly SipHeader[] = [
 export function deviceAnswers(work: Work, leg: Leg, client: ClientRequest, response: SipResponse): void {
   const tag = tagOf(toOf(response)) ?? '';
   if (leg.state === 'answered' || leg.state === 'confirmed' || leg.ack !== undefined) {
-    if (tag === leg.dialog?.remoteTag) repeatAck(work, leg, client.cseq);
+    if (tag === leg.dialog?.remoteTag) repeatAck(work, leg, client);
     else endStrayFork(work, leg, client, response);
     return;
   }
@@ -222,8 +222,9 @@ export function showTalkState(work: Work): void {
 }
 
 /** A repeated 2xx gets its ACK again. One whose ACK is still owed waits with it. */
-function repeatAck(work: Work, leg: Leg, cseq: number): void {
-  if (leg.ack?.cseq === cseq) sendText(work, leg, leg.ack.text);
+/** The 2xx came again: its ACK was lost, or is still owed. */
+export function repeatAck(work: Work, leg: Leg, client: ClientRequest): void {
+  if (client.ack !== undefined) sendText(work, leg, client.ack);
 }
 
 /** A proxy behind the contact has forked and a second phone answered too: it gets ACK and BYE (RFC 3261 §13.2.2.4). */
@@ -232,6 +233,7 @@ function endStrayFork(work: Work, leg: Leg, client: ClientRequest, response: Sip
   const stray = dialogFromResponse(client.invite, response);
   if (!stray.ok) return;
   const { dialog, ack, ackOwed, state } = leg;
+  const ownAck = client.ack;
   leg.dialog = stray.value;
   sendAck(work, leg, client.cseq);
   delete leg.ack;
@@ -239,6 +241,8 @@ function endStrayFork(work: Work, leg: Leg, client: ClientRequest, response: Sip
   if (dialog === undefined) delete leg.dialog;
   else leg.dialog = dialog;
   if (ack !== undefined) leg.ack = ack;
+  if (ownAck === undefined) delete client.ack;
+  else client.ack = ownAck;
   if (ackOwed !== undefined) leg.ackOwed = ackOwed;
   leg.state = state;
 }

@@ -192,6 +192,7 @@ function forgetWhatIsOver(call: Call): void {
     leg.servers = leg.servers.filter(({ tx }) => !holdsKey(tx.lastResponse));
     leg.clients = leg.clients.filter(({ tx }) => !holdsKey(tx.request));
     if (holdsKey(leg.ack?.text)) delete leg.ack;
+    for (const client of leg.clients) if (holdsKey(client.ack)) delete client.ack;
     leg.media = {
       family,
       sdpId,

@@ -35,6 +35,31 @@ describe('hold and resume', () => {
     hangUp(alice, bob);
   });
 
+  scene('bob says his answer to the hold again while he is asked to resume: its ACK was lost', {}, (it) => {
+    const { flow, alice, bob } = it;
+    talk(it);
+    alice.asks('INVITE', { body: alice.sdp({ direction: 'sendonly', version: 2 }) });
+    const hold = bob.request('INVITE');
+    const held = { body: bob.sdp({ direction: 'recvonly', version: 2 }) };
+    bob.answers(hold, 200, held);
+    bob.request('ACK');
+    alice.acks(alice.response(200, 'INVITE'));
+    alice.asks('INVITE', { body: alice.sdp({ version: 3 }) });
+    const resume = bob.request('INVITE');
+    let { repeats } = bob;
+    bob.answers(hold, 200, held);
+    expect(bob.repeats).toBeGreaterThan(repeats);
+    bob.answers(resume, 200, { body: bob.sdp({ version: 3 }) });
+    expect(header(bob.request('ACK'), 'CSeq')).toBe(header(resume, 'CSeq')?.replace('INVITE', 'ACK'));
+    alice.acks(alice.response(200, 'INVITE'));
+    // The older 2xx is acknowledged still, though another ACK went out since.
+    repeats = bob.repeats;
+    bob.answers(hold, 200, held);
+    expect(bob.repeats).toBeGreaterThan(repeats);
+    expect(flow.call?.state).toBe('talking');
+    hangUp(alice, bob);
+  });
+
   scene('bob holds alice the old way, by c=0.0.0.0', {}, (it) => {
     const { flow, alice, bob } = it;
     talk(it);

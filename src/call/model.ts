@@ -148,7 +148,7 @@ export interface Leg {
   reliableReceiver?: ReliableReceiver;
   /** Our 2xx to an INVITE, until its ACK. */
   answer?: Repetition & { readonly cseq: number };
-  /** Our ACK to a 2xx, sent again with each repetition of that 2xx. */
+  /** Our last ACK to a 2xx. */
   ack?: { readonly cseq: number; readonly text: string };
   /** A 2xx with an offer came; its ACK waits for the other side's answer. */
   ackOwed?: { readonly cseq: number };
@@ -226,6 +226,8 @@ export interface ClientRequest {
   readonly purpose: Purpose;
   /** What its CANCEL and its dialog are made from (RFC 3261 §9.1, §12.1.2). */
   readonly invite?: SipRequest;
+  /** Our ACK to its 2xx, sent again with each repetition of that 2xx. */
+  ack?: string;
   /** An INVITE has no timer once a 1xx came: without a final response by then it counts as 408 (RFC 3261 §9.1, §16.8). */
   giveUpAtMs?: number;
 }

@@ -6,7 +6,7 @@ import {
   receiveResponse,
   type SipResponse,
 } from '../sip/index.ts';
-import { deviceAnswers } from './answer.ts';
+import { deviceAnswers, repeatAck } from './answer.ts';
 import { deviceProgresses } from './early-media.ts';
 import { closeStreamOf, finishLeg } from './end.ts';
 import { follow, isKnownWay } from './flow.ts';
@@ -27,6 +27,7 @@ export function receiveReply(work: Work, response: SipResponse, flow: Flow): voi
     // The branch is ours and secret enough, yet a stranger's answer to it shall not end a call.
     if (!isKnownWay(leg, flow)) return;
     follow(leg, flow);
+    const isAccepted = client.tx.state === 'Accepted';
     const { tx, outputs } = receiveResponse<ClientTransaction>(client.tx, response, work.ctx.nowMs);
     // The INVITE is not sent again any more, and it holds keys: the ACKs are made without it.
     client.tx =
@@ -34,7 +35,10 @@ export function receiveReply(work: Work, response: SipResponse, flow: Flow): voi
         ? { ...tx, request: '' }
         : tx;
     sendOutputs(work, leg, outputs);
-    if (outputs.some(({ type }) => type === 'deliver')) reply(work, leg, client, response);
+    if (!outputs.some(({ type }) => type === 'deliver')) return;
+    // Of a first INVITE it may be another device's.
+    if (isAccepted && client.purpose.kind !== 'invite') repeatAck(work, leg, client);
+    else reply(work, leg, client, response);
     return;
   }
 }

@@ -160,6 +160,8 @@ export function sendAck(work: Work, leg: Leg, cseq: number, sdp?: string): void 
   });
   const text = serialize(ack);
   leg.ack = { cseq, text };
+  const client = leg.clients.find((one) => one.method === 'INVITE' && one.cseq === cseq);
+  if (client !== undefined) client.ack = text;
   delete leg.ackOwed;
   sendText(work, leg, text);
 }
