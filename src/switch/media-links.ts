@@ -65,14 +65,19 @@ export class MediaLinks {
   }
 
   async #ask(frame: Frame, where: Where): Promise<unknown> {
+    let standsBy: Standby | undefined;
     for (let attempt = 0; ; attempt++) {
-      const channel = this.#channelFor(where());
+      const channel = this.#channelFor(where(), standsBy);
       if (channel !== undefined) {
         try {
           return (await channel.request(frame, REQUEST_TIMEOUT_MS)).data;
         } catch (error) {
           const code = error instanceof TwinlineError ? error.code : 'unknown';
           if (!TRANSIENT.has(code)) throw error;
+          standsBy =
+            code === 'standby'
+              ? { media: channel.peer.id as MediaId, times: (standsBy?.times ?? 0) + 1 }
+              : undefined;
         }
       }
       if (attempt >= RETRIES) throw new TwinlineError('media_away', 'no media process answers');
@@ -80,7 +85,10 @@ export class MediaLinks {
     }
   }
 
-  #channelFor(where: MediaId | undefined): Channel | undefined {
+  #channelFor(where: MediaId | undefined, standsBy: Standby | undefined): Channel | undefined {
+    if (standsBy !== undefined && standsBy.times >= TURN_TO_TWIN_AFTER) {
+      for (const [id, channel] of this.#channels) if (id !== standsBy.media) return channel;
+    }
     return (
       this.#channels.get(where ?? this.#preferred) ??
       this.#channels.get(this.#preferred) ??
@@ -88,6 +96,18 @@ export class MediaLinks {
     );
   }
 }
+
+/** Who said last that the twin carries the stream, and how often in a row. */
+interface Standby {
+  readonly media: MediaId;
+  readonly times: number;
+}
+
+/**
+ * After so many the twin is not about to die: it carries the stream, and we have not heard that it took over, because our call's former
+ * owner died with the news.
+ */
+const TURN_TO_TWIN_AFTER = 5;
 
 /** `standby`: the stream lives at the twin's (which is dying, or we are wrong): ask again shortly. */
 const TRANSIENT = new Set(['link_closed', 'link_full', 'link_timeout', 'standby']);
