@@ -33,7 +33,7 @@ export function describeStatus(status: InstallationStatus): string {
     rows.push([`edge ${edge.id}`, edge.state, '', pid(edge.pid), '', mib(edge.rssKib), note]);
   }
   rows.push(['control', 'up', '', pid(status.control.pid), '', mib(status.control.rssKib), '']);
-  const sums = `${status.calls} calls, ${status.registrations} registrations`;
+  const sums = `${status.calls} calls, ${status.registrations < 0 ? 'unknown' : status.registrations} registrations`;
   return `${table(['PROCESS', 'STATE', 'CALLS', 'PID', 'CPU %', 'MIB', ''], rows)}\n\n${sums}`;
 }
 

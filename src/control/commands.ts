@@ -31,6 +31,7 @@ export interface InstallationStatus {
   readonly edges: readonly EdgeState[];
   readonly control: { readonly pid: number; readonly rssKib: number };
   readonly calls: number;
+  /** -1 while the state cannot be asked. */
   readonly registrations: number;
 }
 

@@ -27,8 +27,8 @@ export async function gatherStatus(
     edges,
     control: { pid: control?.pid ?? process.pid, rssKib: control?.rssKib ?? 0 },
     calls: zones.reduce((sum, zone) => sum + zone.calls, 0),
-    // With the state away: what a zone counted last. Every zone counts all.
-    registrations: registrations ?? zones.reduce((most, zone) => Math.max(most, zone.registrations), 0),
+    // -1: the state cannot be asked now.
+    registrations: registrations ?? -1,
   };
 }
 
@@ -46,7 +46,6 @@ async function zoneState(zone: ZoneShape, links: Links, found: readonly FoundPro
     switches: [],
     media: [],
     calls: 0,
-    registrations: 0,
     twinUp: false,
   };
 }

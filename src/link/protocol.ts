@@ -107,7 +107,6 @@ export interface SwitchToZone {
     callsPerSecond: number;
     /** Of the share of the zone that this switch stands for: 0 … 1 and above. */
     load: number;
-    registrations: number;
     bundles: BundleId[];
     cpuPercent: number;
     rssKib: number;
@@ -189,6 +188,5 @@ export interface ZoneStatus {
     rssKib: number;
   }[];
   readonly calls: number;
-  readonly registrations: number;
   readonly twinUp: boolean;
 }

@@ -48,13 +48,17 @@ export interface StoredCall {
   readonly index: string;
 }
 
-/** A running call in this switch: its value, what waits to be written, and the timer that wakes it. */
-export interface RunningCall {
+/** What never changes of a call in its owner's hands. */
+interface CallIdentity {
   readonly id: CallId;
   readonly bundle: BundleId;
   readonly account: AccountId;
   readonly directoryNumber: number;
   readonly index: string;
+}
+
+/** A running call in this switch: its value, what waits to be written, and the timer that wakes it. */
+export interface RunningCall extends CallIdentity {
   /** Of this call alone; wrapped by the pair's key it lies beside what it encrypts. */
   readonly key: CallKey;
   /** Undefined when nothing is left to remember and the record is to be deleted. */
@@ -141,7 +145,7 @@ export class CallTable {
     snapshot: DirectorySnapshot,
   ): { running: RunningCall; written: Promise<void> } {
     const from = fromOf(newCall.invite);
-    const running: RunningCall = {
+    const running = this.#take({
       id: newCall.id,
       bundle,
       account: snapshot.account,
@@ -150,6 +154,14 @@ export class CallTable {
       key: this.#options.sealer.callKey(),
       call: undefined,
       streams: {},
+    });
+    const written = this.#apply(running, beginCall(newCall, this.#context(running)), true);
+    return { running, written };
+  }
+
+  #take(call: CallIdentity & Pick<RunningCall, 'key' | 'call' | 'streams'>): RunningCall {
+    const running: RunningCall = {
+      ...call,
       outbox: [],
       dirty: false,
       writing: Promise.resolve(),
@@ -160,21 +172,32 @@ export class CallTable {
       sipCallIds: [],
     };
     this.#calls.set(running.id, running);
-    this.#options.bundles.count(bundle, 1);
-    const written = this.#apply(running, beginCall(newCall, this.#context(running)), true);
-    return { running, written };
+    this.#options.bundles.count(running.bundle, 1);
+    return running;
   }
 
   /** Resolves when what follows from the event is written and carried out as far as it leaves this process. */
   handle(running: RunningCall, event: CallEvent): Promise<void> {
     if (running.call === undefined) return Promise.resolve();
     const before = running.call;
-    const result = step(before, event, this.#context(running));
+    const result = this.#step(running, before, event);
+    if (result === undefined) return Promise.resolve();
     if (event.type !== 'wake' && result.call === before && result.commands.length === 0) {
       this.#arm(running, result.wakeAtMs);
       return Promise.resolve();
     }
     return this.#apply(running, result, result.call !== before || result.commands.length > 0);
+  }
+
+  /** A bug in the call's logic costs the event, never the process and the other calls in it. */
+  #step(running: RunningCall, call: Call, event: CallEvent): Step<Call> | undefined {
+    try {
+      return step(call, event, this.#context(running));
+    } catch (error) {
+      const stack = error instanceof Error ? error.stack : String(error);
+      this.#options.log.error({ call: running.id, event: event.type, error: stack }, 'call.step_failed');
+      return undefined;
+    }
   }
 
   onMediaEvent(event: MediaEvent, media: MediaId): void {
@@ -201,7 +224,7 @@ export class CallTable {
   async adopt(sealed: Uint8Array, bundle: BundleId): Promise<void> {
     const stored = this.#options.sealer.open(sealed) as StoredCall;
     if (this.#calls.has(stored.call.id)) return;
-    const running: RunningCall = {
+    const running = this.#take({
       id: stored.call.id,
       bundle,
       account: stored.account,
@@ -210,17 +233,7 @@ export class CallTable {
       key: this.#options.sealer.keyOf(sealed),
       call: stored.call,
       streams: { ...stored.streams },
-      outbox: [],
-      dirty: false,
-      writing: Promise.resolve(),
-      isWriting: false,
-      timer: undefined,
-      over: false,
-      deleted: false,
-      sipCallIds: [],
-    };
-    this.#calls.set(running.id, running);
-    this.#options.bundles.count(bundle, 1);
+    });
     for (const stream of Object.keys(running.streams)) this.#byStream.set(stream as StreamId, running);
     this.#index(running);
     const result = step(stored.call, { type: 'adopted' }, this.#context(running));

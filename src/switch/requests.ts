@@ -1,7 +1,7 @@
-import { type Clock, type FlowId, type Logger, type Random, randomText, type Timer } from '../base/index.ts';
+import { type Clock, type FlowId, type Logger, type Random, randomText } from '../base/index.ts';
 import type { Device, DirectorySnapshot, DirectoryWatch, User } from '../directory/index.ts';
 import type { Flow } from '../link/index.ts';
-import { countRegistrations, Registrar } from '../registrar/index.ts';
+import { Registrar } from '../registrar/index.ts';
 import {
   createResponse,
   type Refused,
@@ -17,8 +17,6 @@ import { answerRemote, stampVia } from './via.ts';
 
 const ALLOW = 'INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REGISTER';
 const DIALOG_METHODS: ReadonlySet<string> = new Set(['BYE', 'INFO', 'UPDATE', 'PRACK', 'REFER', 'NOTIFY']);
-/** Counting reads every registration: often enough for a status page. */
-const COUNT_EVERY_MS = 5_000;
 
 /** An INVITE whose sender is known: a call to begin. */
 export interface NewWork {
@@ -42,25 +40,14 @@ export interface RequestsOptions {
 export class Requests {
   readonly #options: RequestsOptions;
   readonly #registrar: Registrar;
-  #registrations = 0;
-  #timer: Timer | undefined;
 
   constructor(options: RequestsOptions) {
     this.#options = options;
     this.#registrar = new Registrar(options);
-    this.#count();
-  }
-
-  get registrationCount(): number {
-    return this.#registrations;
   }
 
   get registrar(): Registrar {
     return this.#registrar;
-  }
-
-  stop(): void {
-    this.#timer?.cancel();
   }
 
   /** Answers the request, or gives back the call that it begins. `request` carries its stamped Via. */
@@ -164,19 +151,5 @@ export class Requests {
 
   #tag(): string {
     return randomText(this.#options.random, 10);
-  }
-
-  #count(): void {
-    const { directories, state, clock } = this.#options;
-    const accounts = directories.directories.accounts;
-    void Promise.all(
-      accounts.map(({ snapshot }) => countRegistrations(state, snapshot.account, clock.utcMs())),
-    ).then(
-      (counts) => {
-        this.#registrations = counts.reduce((sum, count) => sum + count, 0);
-      },
-      () => {},
-    );
-    this.#timer = clock.after(COUNT_EVERY_MS, () => this.#count());
   }
 }

@@ -223,7 +223,6 @@ export class CallSwitch {
 
   stop(): void {
     this.#timer?.cancel();
-    this.#requests.stop();
   }
 
   // --- messages -------------------------------------------------------------------------------------------------------
@@ -409,7 +408,6 @@ export class CallSwitch {
       calls: this.#calls.live,
       callsPerSecond: this.#load.callsPerSecond,
       load: this.#load.load,
-      registrations: this.#requests.registrationCount,
       bundles: this.#bundles.all().map(({ bundle }) => bundle),
       ...(this.#options.usage?.() ?? { cpuPercent: 0, rssKib: 0 }),
     };

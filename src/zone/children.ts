@@ -30,7 +30,6 @@ export interface Child {
   granted: boolean;
   stats: Partial<{
     calls: number;
-    registrations: number;
     streams: number;
     load: number;
     cpuPercent: number;

@@ -176,7 +176,6 @@ export class Supervisor {
         rssKib: child.stats.rssKib ?? 0,
       })),
       calls: switches.reduce((sum, child) => sum + (child.stats.calls ?? 0), 0),
-      registrations: switches.reduce((most, child) => Math.max(most, child.stats.registrations ?? 0), 0),
       twinUp: this.twinUp,
     };
   }
