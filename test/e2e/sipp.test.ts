@@ -89,8 +89,15 @@ describe.skipIf(Sipp.program === undefined)('sipp', () => {
       if (transport === 'udp') {
         expect(await waiting.finished()).toMatchObject({ successful: 100, failed: 0, unexpected: 0 });
       }
-      const { calls } = await twinline.twinline<Calls>('calls');
-      expect(calls.filter(({ state }) => state !== 'ended')).toEqual([]);
+      await expect
+        .poll(
+          async () => {
+            const { calls } = await twinline.twinline<Calls>('calls');
+            return calls.filter(({ state }) => state !== 'ended');
+          },
+          { timeout: 10_000 },
+        )
+        .toEqual([]);
     });
 
     it('CANCEL: 200 for it, 487 for the INVITE, on both sides', async () => {

@@ -14,8 +14,13 @@ export class Kamailio {
 
   static async start(server: { readonly address: string; readonly port: number }): Promise<Kamailio> {
     const proxy = new Kamailio(server, await freePort());
-    await udpPortTaken(proxy.port, proxy.#peer);
-    if (!proxy.#peer.running) throw new Error(`kamailio did not start:\n${proxy.log.slice(-3_000)}`);
+    try {
+      await udpPortTaken(proxy.port, proxy.#peer);
+      if (!proxy.#peer.running) throw new Error('it ended at once');
+    } catch (error) {
+      await proxy.stop();
+      throw new Error(`kamailio did not start: ${String(error)}\n${proxy.log.slice(-3_000)}`);
+    }
     return proxy;
   }
 

@@ -53,7 +53,12 @@ export class Sipp {
     const port = options.port ?? ports;
     // It binds four media ports.
     const sipp = new Sipp(options, port, ports + 2, ports + 8);
-    if (options.transport !== 'tcp') await udpPortTaken(port, sipp.#peer);
+    try {
+      if (options.transport !== 'tcp') await udpPortTaken(port, sipp.#peer);
+    } catch (error) {
+      await sipp.stop();
+      throw error;
+    }
     return sipp;
   }
 
