@@ -64,6 +64,38 @@ describe('what each leg is protected by', () => {
   );
 
   scene(
+    'a desk phone that takes RTP/SAVP alone says 488 to keys under RTP/AVP: it is asked once more',
+    { people: people({}, { profile: 'desk-128' }) },
+    ({ flow, alice, bob }) => {
+      alice.calls('1002');
+      const first = bob.request('INVITE');
+      expect(first.body).toMatch(/m=audio \d+ RTP\/AVP /);
+      bob.answers(first, 488);
+      const second = bob.request('INVITE');
+      expect(second.body).toMatch(/m=audio \d+ RTP\/SAVP /);
+      expect(header(second, 'Call-ID')).not.toBe(header(first, 'Call-ID'));
+      const crypto = [line(1, 'AES_CM_128_HMAC_SHA1_80', 9)];
+      bob.answers(second, 200, { body: bob.sdp({ profile: 'RTP/SAVP', crypto }) });
+      alice.acks(alice.response(200));
+      hangUp(alice, bob);
+      expect(flow.record).toMatchObject({ outcome: 'answered' });
+      expect(flow.record.legs.at(-1)).toMatchObject({ role: 'callee', srtp: 'AES_CM_128_HMAC_SHA1_80' });
+    },
+  );
+
+  scene(
+    'one that has nothing in common with the caller is not asked a third time',
+    { people: people({}, { profile: 'desk-128' }) },
+    ({ flow, alice, bob }) => {
+      alice.calls('1002');
+      bob.answers(bob.request('INVITE'), 488);
+      bob.answers(bob.request('INVITE'), 488);
+      alice.acks(alice.response(488));
+      expect(flow.record).toMatchObject({ status: 488 });
+    },
+  );
+
+  scene(
     'an app is offered RTP/SAVP with 256-bit GCM first',
     {
       people: people({}, { profile: 'app' }),

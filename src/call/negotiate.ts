@@ -32,7 +32,7 @@ import {
   serializeSdp,
   suiteOrder,
 } from '../sdp/index.ts';
-import type { Leg, LegMedia } from './model.ts';
+import type { Leg, LegMedia, MediaPolicy } from './model.ts';
 import type { Work } from './work.ts';
 
 /** Why there is no media under these terms; stands in Warning and in the record. */
@@ -120,6 +120,10 @@ export function readOffer(leg: Leg, text: string): Result<ReadOffer, MediaRefusa
   return plain === undefined ? failed(refusal) : ok(plain);
 }
 
+/** Whether our first offer to such a device says RTP/SAVP. */
+export const offersSecureProfile = ({ profile, encryptionRequired }: MediaPolicy): boolean =>
+  profile === 'app' || profile === 'trunk' || encryptionRequired;
+
 /**
  * Our offer on a leg. First: the suites of its profile with fresh keys; RTP/SAVP to apps and trunks, which have SRTP, and where the site
  * asks for it; RTP/AVP with keys to desk phones, of which some have none and answer plain (PH-SEC-05). Later: what was agreed, with
@@ -138,10 +142,7 @@ export function makeOffer(work: Work, leg: Leg, terms: Terms): Result<string, Me
       ? []
       : [{ tag: 1, ...media.sendKey }]
     : offerCrypto(suiteOrder(mediaPolicy.profile, mediaPolicy.prefer256), work.ctx.random);
-  const { profile } = mediaPolicy;
-  const secure = media.agreed
-    ? media.secureProfile
-    : profile === 'app' || profile === 'trunk' || mediaPolicy.encryptionRequired;
+  const secure = media.agreed ? media.secureProfile : offersSecureProfile(mediaPolicy);
   const previous = media.local === undefined ? undefined : parseSdp(media.local);
   const build = (version: string): string =>
     serializeSdp(

@@ -14,7 +14,7 @@ import { renegotiated } from './hold.ts';
 import { infoAnswered } from './info.ts';
 import type { ClientRequest, Leg, ServerRequest } from './model.ts';
 import { refreshed } from './refresh.ts';
-import { deviceFailed } from './ring.ts';
+import { askAgainForSrtp, deviceFailed } from './ring.ts';
 import { sendOutputs } from './wire.ts';
 import type { Work } from './work.ts';
 
@@ -90,6 +90,7 @@ function deviceReplies(work: Work, leg: Leg, client: ClientRequest, response: Si
 function deviceEnds(work: Work, leg: Leg, status: number, reason: string): void {
   const wasCancelled = leg.state === 'ending' || leg.state === 'ended';
   if (!wasCancelled) {
+    if (status === 488) askAgainForSrtp(work, leg);
     deviceFailed(work, leg, status, reason);
     return;
   }

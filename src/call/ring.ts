@@ -9,8 +9,16 @@ import {
 } from '../sip/index.ts';
 import { cancelLeg, closeStreamOf, endCall, finishLeg } from './end.ts';
 import { newSessionId, newTag, SUPPORTED } from './headers.ts';
-import type { Leg } from './model.ts';
-import { agreedTerms, familyOf, makeOffer, newMedia, putStream, readOffer } from './negotiate.ts';
+import type { Leg, MediaPolicy } from './model.ts';
+import {
+  agreedTerms,
+  familyOf,
+  makeOffer,
+  newMedia,
+  offersSecureProfile,
+  putStream,
+  readOffer,
+} from './negotiate.ts';
 import { outcomeOf } from './record.ts';
 import { indexOf, mediaPolicyOf } from './route.ts';
 import { SESSION_POLICY } from './session.ts';
@@ -61,7 +69,29 @@ function ringNext(work: Work): boolean {
   return true;
 }
 
-function addDevice(work: Work, binding: Binding): Leg {
+/**
+ * Phones that demand SRTP may take RTP/SAVP alone (baresip with `srtp-mand`): to keys under RTP/AVP, which those without SRTP need to
+ * see (PH-SEC-05), they say 488. Such a phone is asked once more, in its own words, beside its first leg, which is over.
+ */
+export function askAgainForSrtp(work: Work, refused: Leg): void {
+  const { mediaPolicy, media, target } = refused;
+  const offered = media.firstOffer?.crypto.length ?? 0;
+  if (offered === 0 || target === undefined || offersSecureProfile(mediaPolicy)) return;
+  const device = { userId: refused.user, deviceId: refused.device, flow: refused.flow, ...target };
+  const leg = addDevice(
+    work,
+    refused.instanceId === undefined ? device : { ...device, instanceId: refused.instanceId },
+    {
+      ...mediaPolicy,
+      encryptionRequired: true,
+    },
+  );
+  if (refused.ringUntilMs !== undefined) leg.ringUntilMs = refused.ringUntilMs;
+}
+
+type Device = Pick<Binding, 'userId' | 'deviceId' | 'flow' | 'instanceId' | 'contact' | 'path'>;
+
+function addDevice(work: Work, binding: Device, policy?: MediaPolicy): Leg {
   const { call, ctx } = work;
   call.legsMade++;
   const device = indexOf(ctx.snapshot).deviceById(binding.deviceId);
@@ -71,7 +101,8 @@ function addDevice(work: Work, binding: Binding): Leg {
     role: 'callee',
     user: binding.userId,
     device: binding.deviceId,
-    mediaPolicy: mediaPolicyOf(ctx.snapshot, user?.siteId ?? '', device?.mediaProfile ?? 'desk-128'),
+    mediaPolicy:
+      policy ?? mediaPolicyOf(ctx.snapshot, user?.siteId ?? '', device?.mediaProfile ?? 'desk-128'),
     flow: binding.flow,
     ...(binding.instanceId === undefined ? {} : { instanceId: binding.instanceId }),
     state: 'new',
