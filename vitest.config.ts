@@ -14,7 +14,7 @@ export default defineConfig({
             'test/contract/**/*.test.ts',
             'test/support/**/*.test.ts',
           ],
-          testTimeout: 20_000,
+          testTimeout: 60_000,
         },
       },
       {
