@@ -56,12 +56,23 @@ describe.skipIf(Baresip.program === undefined)('baresip', () => {
     await hearEachOther(ada, charles);
   }
 
-  /** Its `srtp-mand` takes RTP/SAVP alone, which is offered where a site demands encryption; other desk phones are offered a choice. */
+  /** `srtp-mand` takes RTP/SAVP alone; a desk phone is offered that first only where its site demands encryption. */
   const legs: readonly (readonly [string, string, string, Partial<BaresipOptions>])[] = [
     ['UDP', '1003', '1004', { transport: 'udp' }],
     ['TCP', '1003', '1004', { transport: 'tcp' }],
     ['TLS and SRTP where it may be left out', '1003', '1004', { transport: 'tls', mediaEncryption: 'srtp' }],
-    ['TLS and SRTP where it is demanded', '2001', '2002', { transport: 'tls', mediaEncryption: 'srtp-mand' }],
+    [
+      'TLS and SRTP that the phones demand',
+      '1003',
+      '1004',
+      { transport: 'tls', mediaEncryption: 'srtp-mand' },
+    ],
+    [
+      'TLS and SRTP that their site demands',
+      '2001',
+      '2002',
+      { transport: 'tls', mediaEncryption: 'srtp-mand' },
+    ],
   ];
 
   it.each(legs)(
