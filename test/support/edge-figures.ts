@@ -30,6 +30,11 @@ export class EdgeFigures {
     return (await channel.request({ kind: 'status', data: {} }, 10_000)).data as EdgeStatus;
   }
 
+  /** As an operator makes a new certificate count at once. */
+  async reloadCertificates(): Promise<void> {
+    await (await this.#channel).request({ kind: 'reload-certificates', data: {} }, 10_000);
+  }
+
   /** The sum of a counter over those labels that contain `labels`. */
   async counter(name: string, labels = ''): Promise<number> {
     const { counters } = await this.status();
