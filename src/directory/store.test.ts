@@ -1,6 +1,6 @@
 import { beforeEach, expect, test } from 'vitest';
 import { type AccountId, silentLogger, VirtualClock, type ZoneId } from '../base/index.ts';
-import { MemoryCluster, type MemoryState } from '../state/index.ts';
+import { MemoryCluster, type MemoryState, type StateKey, type StatePort } from '../state/index.ts';
 import {
   type AccountDraft,
   currentSnapshots,
@@ -61,4 +61,23 @@ test('a switch of the other zone follows, and keeps what it had while the state 
   expect(seen).toEqual(['one.test', 'one.test,two.test']);
   watch.close();
   expect(clock.nextDueMs()).toBeUndefined();
+});
+
+test('an account that is not found for a moment stays', async () => {
+  await publishSnapshot(control, draft('demo', 'one.test'));
+  let readable = true;
+  const opening: StatePort = Object.assign(Object.create(zoneB) as StatePort, {
+    list: async (...asked: Parameters<StatePort['list']>) => (readable ? zoneB.list(...asked) : []),
+    get: async (key: StateKey) => (readable ? zoneB.get(key) : undefined),
+  });
+  const watch = await watchDirectories(opening, { clock, log: silentLogger });
+  readable = false;
+  await watch.refresh();
+  expect(watch.directories.accountOf('one.test')?.snapshot.number).toBe(1);
+  clock.advance(1);
+  await publishSnapshot(control, draft('demo', 'two.test'));
+  readable = true;
+  await watch.refresh();
+  expect(watch.directories.accountOf('two.test')?.snapshot.number).toBe(2);
+  watch.close();
 });

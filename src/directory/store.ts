@@ -102,15 +102,13 @@ export async function watchDirectories(
 
   const look = async (): Promise<void> => {
     const heads = await state.list<Current>(INSTALLATION, 'directory');
-    const unchanged =
-      heads.length === snapshots.size &&
-      heads.every(({ value }) => snapshots.get(value.account)?.number === value.number);
-    if (unchanged) return;
-    const next = new Map<string, DirectorySnapshot>();
-    for (const { value } of heads) {
-      const known = snapshots.get(value.account);
-      const snapshot =
-        known?.number === value.number ? known : await snapshotNumbered(state, value.account, value.number);
+    // Accounts are added and changed, never taken away: one that is not found is state that cannot be read just now, because its
+    // store is being opened anew. Without its account every password of it would be wrong, and its users locked out.
+    const changed = heads.filter(({ value }) => snapshots.get(value.account)?.number !== value.number);
+    if (changed.length === 0) return;
+    const next = new Map(snapshots);
+    for (const { value } of changed) {
+      const snapshot = await snapshotNumbered(state, value.account, value.number);
       if (snapshot) next.set(value.account, snapshot);
     }
     snapshots = next;
