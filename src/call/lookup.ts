@@ -23,6 +23,18 @@ export function summaryOf(call: Call): CallSummaryCore {
   };
 }
 
+/** Whether every phone has heard how the call ended: no BYE or CANCEL of ours is unanswered, no final response unacknowledged. */
+export function isHeardByAll(call: Call): boolean {
+  return call.legs.every(
+    ({ clients, servers, answer }) =>
+      answer === undefined &&
+      clients.every(({ tx }) => !AWAITS_ANSWER.has(tx.state)) &&
+      servers.every(({ tx }) => tx.kind !== 'invite-server' || tx.state !== 'Completed'),
+  );
+}
+
+const AWAITS_ANSWER: ReadonlySet<string> = new Set(['Calling', 'Trying', 'Proceeding']);
+
 /** The SIP Call-IDs by which the switch finds this call. */
 export function sipCallIdsOf(call: Call): string[] {
   const ids: string[] = [];

@@ -18,6 +18,7 @@ import {
   type CallCommand,
   type CallContext,
   type CallEvent,
+  isHeardByAll,
   type NewCall,
   type Step,
   sipCallIdsOf,
@@ -33,6 +34,8 @@ import type { CallCarrier } from './carry-out.ts';
 
 /** When the state cannot be reached, calls go on and their writing is tried again this often. */
 const STATE_RETRY_MS = 500;
+/** An ended call stays in the state until the phones have heard of it, but its key no longer than five seconds (TR-MEDIA-10). */
+const KEEP_ENDED_MS = 4_000;
 
 /** How a call lies in the state: sealed, with what was to be done when it was written. */
 export interface StoredCall {
@@ -71,10 +74,12 @@ export interface RunningCall extends CallIdentity {
   isWriting: boolean;
   timer: Timer | undefined;
   /**
-   * It has ended, and lingers here for what is sent again (32 s over UDP): it takes no one's room any more. An adopter need not know it:
-   * its 481 ends a repeated BYE as well as a 200.
+   * It has ended, and lingers here for what is sent again (32 s over UDP): it takes no one's room any more. Once every phone has heard
+   * of the end an adopter need not know it: its 481 ends a repeated BYE as well as a 200.
    */
   over: boolean;
+  /** When it was over. */
+  overMs: number;
   /** Its record and key are gone from the state (TR-MEDIA-10: within 5 s of the end). */
   deleted: boolean;
   sipCallIds: readonly string[];
@@ -168,6 +173,7 @@ export class CallTable {
       isWriting: false,
       timer: undefined,
       over: false,
+      overMs: 0,
       deleted: false,
       sipCallIds: [],
     };
@@ -329,7 +335,7 @@ export class CallTable {
       this.#forget(running);
       return false;
     }
-    const ended = running.over;
+    const ended = this.#isToBeDeleted(running);
     if (ended && running.deleted) {
       this.#carrier.carryOut(running, commands, epoch);
       if (running.call === undefined) this.#forget(running);
@@ -339,7 +345,7 @@ export class CallTable {
     if (ended) await this.#carrier.keepRecords(running, commands);
     let written = false;
     try {
-      await this.#options.state.commit(this.#writes(running, commands), {
+      await this.#options.state.commit(this.#writes(running, commands, ended), {
         durability: 'volatile',
         fence: { bundle: running.bundle, epoch },
       });
@@ -364,14 +370,19 @@ export class CallTable {
     }
     this.#carrier.carryOut(running, commands, epoch);
     if (!ended) await this.#carrier.keepRecords(running, commands);
-    if (running.call === undefined && !running.dirty) this.#forget(running);
+    if (running.deleted && running.call === undefined && !running.dirty) this.#forget(running);
     return true;
   }
 
-  #writes(running: RunningCall, outbox: readonly CallCommand[]): Write[] {
+  #isToBeDeleted({ over, overMs, call, deleted }: RunningCall): boolean {
+    if (deleted || call === undefined) return true;
+    return over && (isHeardByAll(call) || this.#options.clock.nowMs() - overMs >= KEEP_ENDED_MS);
+  }
+
+  #writes(running: RunningCall, outbox: readonly CallCommand[], ended: boolean): Write[] {
     const call: StateKey = { account: running.account, kind: 'call', id: `${running.bundle}/${running.id}` };
     const index: StateKey = { account: CALL_INDEX_ACCOUNT, kind: 'call-index', id: running.index };
-    if (running.over || running.call === undefined) {
+    if (ended || running.call === undefined) {
       return [
         { op: 'delete', key: call },
         { op: 'delete', key: index },
@@ -411,7 +422,13 @@ export class CallTable {
   #over(running: RunningCall): void {
     if (running.over) return;
     running.over = true;
+    running.overMs = this.#options.clock.nowMs();
     this.#options.onOver(running);
+    this.#options.clock.after(KEEP_ENDED_MS, () => {
+      if (running.deleted || this.#calls.get(running.id) !== running) return;
+      running.dirty = true;
+      void this.#write(running);
+    });
   }
 }
 

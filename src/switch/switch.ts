@@ -10,6 +10,7 @@ import {
   type SwitchId,
   type Timer,
   type Tokens,
+  TwinlineError,
   type ZoneId,
 } from '../base/index.ts';
 import { summaryOf } from '../call/index.ts';
@@ -48,6 +49,8 @@ const TICK_MS = 500;
 const STATS_EVERY_TICKS = 2;
 /** A loop that stood still for longer may have lost its bundles meanwhile: it asks before it says another word. */
 const OWN_JUMP_MS = 1_000;
+/** A bundle that could not be given up because the state was away: otherwise its lease would stay for ever. */
+const RELEASE_RETRY_MS = 1_000;
 
 export interface CallSwitchOptions {
   readonly id: SwitchId;
@@ -353,8 +356,15 @@ export class CallSwitch {
     if (epoch === undefined) return;
     this.#bundles.drop(bundle);
     this.#edges.release([bundle]);
-    void this.#options.state.release({ bundle, epoch }).catch((error: unknown) => {
-      this.#options.log.warn({ bundle, error: String(error) }, 'bundle.not_released');
+    this.#release(bundle, epoch);
+  }
+
+  #release(bundle: BundleId, epoch: number): void {
+    const { state, clock, log } = this.#options;
+    state.release({ bundle, epoch }).catch((error: unknown) => {
+      log.warn({ bundle, error: String(error) }, 'bundle.not_released');
+      const isLost = error instanceof TwinlineError && error.code === 'fenced';
+      if (!isLost) clock.after(RELEASE_RETRY_MS, () => this.#release(bundle, epoch));
     });
   }
 
