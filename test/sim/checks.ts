@@ -48,6 +48,9 @@ const HEARD_AGAIN_MS = 3_000;
 /** Offers and answers of people take their time over a bad network. */
 const SETTLED_MS = 1_000;
 
+/** So long an ACK may be lost and lost again. */
+const BRIEF_MS = 4_000;
+
 /** Whoever talks and holds nobody hears the other. Asked again and again while a run goes on. */
 export function whoDoesNotHear(world: World, crowd: Crowd, faults: Faults): string[] {
   if (!faults.quietFor(HEARD_AGAIN_MS)) return [];
@@ -95,7 +98,10 @@ function wrongEndOf(one: Conversation, caller: PhoneCall): string | undefined {
   if (stays !== undefined) return 'a call at the callee never ended';
   const how = `the caller saw ${end.how} ${end.status ?? ''}`;
   if (one.answeredMs !== undefined) {
-    if (one.acknowledgedMs === undefined) return `${how}, was connected, and no phone of the callee was`;
+    // Who hangs up at once may be quicker than a repeated ACK.
+    const wasBrief = one.hangUp !== undefined && one.hangUp.atMs - one.answeredMs < BRIEF_MS;
+    if (one.acknowledgedMs === undefined && !wasBrief)
+      return `${how}, was connected, and no phone of the callee was`;
     return one.hangUp === undefined ? `${how} though nobody hung up` : undefined;
   }
   if (one.cancelledMs !== undefined && end.how === 'cancel') return undefined;

@@ -220,8 +220,10 @@ export class Crowd {
     if (call.end !== undefined) return;
     conversation.hangUp ??= { by, atMs: this.#nowMs };
     const response = await call.bye();
-    // A BYE that crosses the other side's finds no call any more (RFC 3261 §15.1.2), which says the same.
-    const crossed = conversation.plan.hangsUp === 'both' && response?.status === 481;
+    // A BYE that crosses the other side's, or comes again because its 200 was lost with a zone, finds no call any more (RFC 3261 §15.1.1
+    // takes it for an answer as good). It must have been heard, though.
+    const other = by === 'caller' ? conversation.connected.at(-1) : conversation.caller;
+    const crossed = response?.status === 481 && other?.end?.how === 'bye';
     if (response !== undefined && response.status >= 300 && !crossed) {
       conversation.surprises.push(`the ${by}'s BYE got ${tell(response)}`);
     }

@@ -84,21 +84,49 @@ export const delays = [
   ['when the phones have it', 3],
 ] as const;
 
+const planOf = (call: Partial<CallPlan>): Plan => ({
+  seed: 5,
+  network: { lossRatio: 0, duplicateRatio: 0, delayMs: { min: 1, max: 1.5 } },
+  phones: ['1001', '1002'].map((user) => ({ user, registersAtMs: 500 })),
+  calls: [{ ...talk, ...call }],
+  faults: [],
+});
+
+/** Plays the call; its zone dies 200 ms after the first message that begins so was lost on its way to a phone. */
+export async function killAfterLosing(
+  begins: string,
+  call: Partial<CallPlan>,
+  options: RunOptions,
+): Promise<RunResult & { readonly cameTo: boolean }> {
+  let owner: ZoneName | undefined;
+  let cameTo = false;
+  const result = await run(planOf(call), {
+    ...options,
+    prepare: (world, faults) => {
+      world.onCall = (_, by) => {
+        owner ??= by.id[0] as ZoneName;
+      };
+      world.loses = (bytes) => {
+        if (cameTo || owner === undefined || !Buffer.from(bytes).toString('latin1').startsWith(begins))
+          return false;
+        cameTo = true;
+        const zone = owner;
+        world.clock.after(200, () => faults.happen({ what: 'kill-zone', zone, forMs: 20_000 }));
+        return true;
+      };
+    },
+  });
+  return { ...result, cameTo };
+}
+
 /** Plays the call, and kills its zone at that moment. `cameTo`: whether the moment came. */
 export async function killAt(
   { state, call, is = () => true }: Moment,
   afterMs: number,
   options: RunOptions,
 ): Promise<RunResult & { readonly cameTo: boolean }> {
-  const plan: Plan = {
-    seed: 5,
-    network: { lossRatio: 0, duplicateRatio: 0, delayMs: { min: 1, max: 1.5 } },
-    phones: ['1001', '1002'].map((user) => ({ user, registersAtMs: 500 })),
-    calls: [{ ...talk, ...call }],
-    faults: [],
-  };
   let killed: ZoneName | undefined;
-  const result = await run(plan, {
+  const result = await run(planOf(call ?? {}), {
     ...options,
     prepare: (world, faults) => {
       world.onCall = (now, by) => {

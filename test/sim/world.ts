@@ -83,6 +83,8 @@ export class World {
   /** The newest network address and port of a phone. */
   readonly phoneNumbers = { host: 0, port: 30_000 };
   readonly sealer: Sealer;
+  /** Whether the network loses a message to a phone, beside what it loses by chance. */
+  loses: ((bytes: Uint8Array) => boolean) | undefined;
   /** A call has just been written as it now is, and its switch does not know it yet. */
   onCall: ((call: Call, by: SimProcess) => void) | undefined;
   readonly edgeAddress: Address = { address: '127.0.0.1', port: 5060 };
@@ -238,6 +240,7 @@ export class World {
   #toPhone(bytes: Uint8Array, to: Address): void {
     this.history.add(`edge > ${to.address} ${firstLine(bytes)}`, bytes);
     this.history.pass('to-phone');
+    if (this.loses?.(bytes)) return;
     this.#carry(() => {
       this.history.add(`${to.address} receives ${firstLine(bytes)}`);
       this.#phones.get(`${to.address}:${to.port}`)?.receive(bytes, this.edgeAddress);
