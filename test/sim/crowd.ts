@@ -223,7 +223,8 @@ export class Crowd {
     // A BYE that crosses the other side's, or comes again because its 200 was lost with a zone, finds no call any more (RFC 3261 §15.1.1
     // takes it for an answer as good). It must have been heard, though.
     const other = by === 'caller' ? conversation.connected.at(-1) : conversation.caller;
-    const crossed = response?.status === 481 && other?.end?.how === 'bye';
+    const crossed =
+      response?.status === 481 && (conversation.plan.hangsUp === 'both' || other?.end?.how === 'bye');
     if (response !== undefined && response.status >= 300 && !crossed) {
       conversation.surprises.push(`the ${by}'s BYE got ${tell(response)}`);
     }

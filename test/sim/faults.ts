@@ -6,12 +6,18 @@ import { pass, type World, type ZoneName } from './world.ts';
 /** So late is a slow process with everything: much, but not so much that it would be taken for dead. */
 const SLOW_MS = 250;
 
+/** So long after everything was put right the next one may come. */
+const BETWEEN_HEAVY_MS = 4_000;
+
 /** Lets the plan's faults happen, and puts right afterwards what an operator would: a zone that is down is started again. */
 export class Faults {
   /** When something broke or was put right last. */
   lastMs = Number.NEGATIVE_INFINITY;
   /** How many last still. */
   #lasting = 0;
+  /** Of those, and of those that are being put right, what concerns more than one switch. */
+  #heavy = 0;
+  #lastHeavyMs = Number.NEGATIVE_INFINITY;
   readonly told: string[] = [];
   readonly #world: World;
 
@@ -37,6 +43,21 @@ export class Faults {
   }
 
   async #happen(plan: FaultPlan): Promise<void> {
+    const isHeavy = !('role' in plan) || plan.role !== 'switch';
+    // One that was timed by a message may come late, when the next is under way: an installation with both zones hit is no promise.
+    if (isHeavy && (this.#heavy > 0 || this.#world.clock.nowMs() - this.#lastHeavyMs < BETWEEN_HEAVY_MS)) {
+      this.#world.history.add(`* left out: ${tellFault(plan)}`);
+      return;
+    }
+    if (isHeavy) this.#heavy++;
+    await this.#last(plan);
+    if (!isHeavy) return;
+    this.#heavy--;
+    this.#lastHeavyMs = this.#world.clock.nowMs();
+  }
+
+  /** Begins it, waits, and ends it. */
+  async #last(plan: FaultPlan): Promise<void> {
     const world = this.#world;
     this.#mark(`${tellFault(plan)}`);
     switch (plan.what) {

@@ -84,7 +84,7 @@ export const delays = [
   ['when the phones have it', 3],
 ] as const;
 
-const planOf = (call: Partial<CallPlan>): Plan => ({
+export const planOf = (call: Partial<CallPlan>): Plan => ({
   seed: 5,
   network: { lossRatio: 0, duplicateRatio: 0, delayMs: { min: 1, max: 1.5 } },
   phones: ['1001', '1002'].map((user) => ({ user, registersAtMs: 500 })),

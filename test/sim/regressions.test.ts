@@ -1,0 +1,77 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import type { Call } from '../../src/call/index.ts';
+import type { DirectorySnapshot } from '../../src/directory/index.ts';
+import type { Faults } from './faults.ts';
+import { planOf } from './moments.ts';
+import { demoDirectory } from './phones.ts';
+import type { CallPlan } from './plan.ts';
+import type { SimProcess } from './process.ts';
+import { run } from './run.ts';
+import type { World, ZoneName } from './world.ts';
+
+let directory: DirectorySnapshot;
+beforeAll(async () => {
+  directory = await demoDirectory();
+});
+
+/** Plays one call; `when` breaks something the first time that the call is written in `state`. */
+async function play(
+  call: Partial<CallPlan>,
+  state: Call['state'],
+  when: (its: { zone: ZoneName; owner: SimProcess; world: World; faults: Faults }) => void,
+): Promise<readonly string[]> {
+  let happened = false;
+  const { broken } = await run(planOf(call), {
+    directory,
+    prepare: (world, faults) => {
+      world.onCall = (now, owner) => {
+        if (happened || now.state !== state) return;
+        happened = true;
+        when({ zone: owner.id[0] as ZoneName, owner, world, faults });
+      };
+    },
+  });
+  expect(happened).toBe(true);
+  return broken;
+}
+
+/** Histories that went wrong once, each found with a seed. */
+describe('a call', () => {
+  it('is heard though its media process hung when it was answered, and was replaced', async () => {
+    const broken = await play({ lateOffer: true, ringMs: 400 }, 'ringing', ({ zone, faults }) =>
+      faults.happen({ what: 'freeze', role: 'media', id: zone, forMs: 6_000 }),
+    );
+    expect(broken).toEqual([]);
+  });
+
+  it('rings though nobody could be asked for the phones at first', async () => {
+    const broken = await play({}, 'routing', ({ faults }) =>
+      faults.happen({ what: 'state-away', how: 'rejects', forMs: 2_500 }),
+    );
+    expect(broken).toEqual([]);
+  });
+
+  it('is held, resumed and ended though its switch and its media process died together', async () => {
+    const broken = await play({}, 'talking', ({ zone, owner, world, faults }) => {
+      // The twin has just taken the streams over; the switch has not yet written so.
+      world.clock.after(500, () => faults.happen({ what: 'kill', role: 'media', id: zone, forMs: 100 }));
+      world.clock.after(503.1, () =>
+        faults.happen({ what: 'kill', role: 'switch', id: owner.id, forMs: 100 }),
+      );
+    });
+    expect(broken).toEqual([]);
+  });
+
+  it('leaves nothing behind though the state was away when an adopter ended it', async () => {
+    const broken = await play({}, 'talking', ({ owner, world, faults }) => {
+      faults.happen({ what: 'kill', role: 'switch', id: owner.id, forMs: 100 });
+      let isEnding = false;
+      world.onCall = ({ state }) => {
+        if (isEnding || state !== 'ending') return;
+        isEnding = true;
+        faults.happen({ what: 'state-away', how: 'rejects', forMs: 60_000 });
+      };
+    });
+    expect(broken).toEqual([]);
+  });
+});
