@@ -253,15 +253,15 @@ describe('while two calls are heard both ways, strangers send what they should n
     socket.on('error', () => {});
     const closed = new Promise((resolve) => socket.once('close', resolve));
     const before = await edge.counter('connections_refused_total', 'unread');
-    // Some megabytes of answers: the kernel's buffers take the first ones.
-    const longAnswer = [`X: ${'x'.repeat(500)}`];
-    for (let round = 0; !socket.destroyed && round < 400; round++) {
-      const batch = Array.from({ length: 50 }, () =>
+    // Some megabytes of answers, for the kernel's buffers take the first ones: each repeats this Via.
+    const longAnswer = [`Via: SIP/2.0/TCP 127.0.0.9;branch=z9hG4bK1;pad=${'x'.repeat(8_000)}`];
+    for (let round = 0; round < 400; round++) {
+      const batch = Array.from({ length: 20 }, () =>
         request('OPTIONS', { transport: 'TCP', headers: longAnswer }),
       );
       socket.write(batch.join(''));
-      await new Promise((resolve) => setImmediate(resolve));
-      if (round % 10 === 9 && (await edge.counter('connections_refused_total', 'unread')) > before) break;
+      // Its own word is also what keeps us from running ahead of it.
+      if ((await edge.counter('connections_refused_total', 'unread')) > before) break;
     }
     await edge.when(
       'the unread connection is closed',
@@ -416,8 +416,8 @@ describe('while two calls are heard both ways, strangers send what they should n
     await edge.when('none is left', (status) => (status.flows.tcp ?? 0) === 0);
     expect(descriptors(edgePid)).toBeLessThanOrEqual(beforeSilence.descriptors + 5);
     console.log(`after them: edge ${rssKib(edgePid)} KiB`);
-    // A connection takes some 2 KiB of ours; a leak of all of it would be 20 MiB.
-    expect(rssKib(edgePid) - beforeSilence.rssKib).toBeLessThan(16 * 1024);
+    // What the collector has not come to yet; whether anything leaks is for the floods to show, which make it work.
+    expect(rssKib(edgePid) - beforeSilence.rssKib).toBeLessThan(64 * 1024);
   });
 
   it('memory levels off, however many floods there are', async () => {
@@ -438,21 +438,25 @@ describe('while two calls are heard both ways, strangers send what they should n
           Array.from({ length: 60 }, () => sound),
         );
       }
+      for (let batch = 0; batch < 40; batch++) {
+        const mute = await Promise.all(Array.from({ length: 50 }, () => connectBare(twinline, 'tcp')));
+        for (const connection of mute) connection.close();
+      }
       await edge.when(
         'no connection of the flood is left',
         ({ flows }) => (flows.tcp ?? 0) === 0 && (flows.tls ?? 0) === 2,
       );
     };
     // A heap grows until its collector finds it worth while, so that one pair of floods proves nothing; a leak never levels off.
-    // 2 KiB for each message would be 9 MiB in the edge from one flood to the next but one.
+    // 2 KiB for each message and connection would be 17 MiB in the edge from one flood to the next but one, and 2 MiB in each switch.
     const rounds: number[][] = [];
     const grownKib = (): number[] => pids.map((_, at) => rounds.at(-1)![at]! - rounds.at(-3)![at]!);
     do {
       await barrage();
       rounds.push(pids.map(rssKib));
-    } while (rounds.length < 3 || (rounds.length < 9 && Math.max(...grownKib()) > 4 * 1024));
+    } while (rounds.length < 3 || (rounds.length < 10 && Math.max(...grownKib()) > 3 * 1024));
     console.log(`${rounds.length} floods; the last two grew processes by ${grownKib().join(', ')} KiB`);
-    expect(Math.max(...grownKib())).toBeLessThanOrEqual(4 * 1024);
+    expect(Math.max(...grownKib())).toBeLessThanOrEqual(3 * 1024);
   });
 });
 
