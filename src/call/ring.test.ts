@@ -31,6 +31,30 @@ describe('several phones of one user', () => {
     expect(bob.hasHeard('BYE')).toBe(false);
   });
 
+  scene(
+    'both answer at once, and the second hangs up itself: the call goes on',
+    { people: twoPhones },
+    (it) => {
+      const { flow, alice, bob } = it;
+      const bob2 = flow.phone('bob2');
+      alice.calls('1002');
+      const first = bob.request('INVITE');
+      const second = bob2.request('INVITE');
+      bob.answers(first, 200, { body: bob.sdp() });
+      bob2.answers(second, 200, { body: bob2.sdp() });
+      bob2.request('ACK');
+      const bye = bob2.request('BYE');
+      // It may find our ACK of its late answer wanting.
+      bob2.asks('BYE');
+      bob2.response(200, 'BYE');
+      bob2.answers(bye, 200);
+      alice.acks(alice.response(200, 'INVITE'));
+      expect(flow.call?.state).toBe('talking');
+      expect(alice.hasHeard('BYE')).toBe(false);
+      hangUp(alice, bob);
+    },
+  );
+
   scene('both answer at once: the second gets ACK and BYE', { people: twoPhones }, ({ flow, alice, bob }) => {
     const bob2 = flow.phone('bob2');
     alice.calls('1002');
