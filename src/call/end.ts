@@ -190,7 +190,7 @@ function forgetWhatIsOver(call: Call): void {
     const { family, sdpId } = leg.media;
     // Keys are of no use any more and must not lie about (TR-MEDIA-10): no message that holds one is sent again.
     leg.servers = leg.servers.filter(({ tx }) => !holdsKey(tx.lastResponse));
-    leg.clients = leg.clients.filter(({ tx }) => !holdsKey(tx.request));
+    leg.clients = leg.clients.flatMap(withoutKey);
     if (holdsKey(leg.ack?.text)) delete leg.ack;
     for (const client of leg.clients) if (holdsKey(client.ack)) delete client.ack;
     leg.media = {
@@ -204,6 +204,19 @@ function forgetWhatIsOver(call: Call): void {
       secureProfile: false,
     };
   }
+}
+
+/** An INVITE that is still to be cancelled, and whose 487 is to be acknowledged, stays without its body, and is not sent again. */
+function withoutKey(client: ClientRequest): ClientRequest[] {
+  const { tx } = client;
+  if (!holdsKey(tx.request)) return [client];
+  if (tx.kind !== 'invite-client') return [];
+  const { A: _, ...timers } = tx.timers;
+  const head = tx.request.slice(0, tx.request.indexOf('\r\n\r\n') + 4);
+  const request = head
+    .replace(/^Content-Type:.*\r\n/im, '')
+    .replace(/^Content-Length:.*$/im, 'Content-Length: 0');
+  return [{ ...client, tx: { ...tx, timers, request } }];
 }
 
 const holdsKey = (text: string | undefined): boolean => text?.includes('\na=crypto:') === true;

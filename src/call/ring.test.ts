@@ -3,6 +3,7 @@ import { hangUp, scene } from '../../test/support/call-scenario.ts';
 import { header } from '../sip/index.ts';
 
 const twoPhones = { alice: { extension: '1001' }, bob: { extension: '1002', phones: 2 } };
+const withSrtp = { alice: { extension: '1001' }, bob: { extension: '1002', profile: 'desk-256' } } as const;
 const inOrder = {
   alice: { extension: '1001' },
   bob: { extension: '1002', phones: 2, ring: { mode: 'in-order', maxWaitSec: 40 } },
@@ -173,6 +174,26 @@ describe('several phones of one user', () => {
       bob2.answers(bob2.request('INVITE'), 200, { body: bob2.sdp() });
       alice.acks(alice.response(200, 'INVITE'));
       hangUp(alice, bob2);
+    },
+  );
+
+  scene(
+    'the caller gives up before a phone with SRTP has said a word: it is cancelled all the same',
+    { people: withSrtp },
+    (it) => {
+      const { flow, alice, bob } = it;
+      alice.calls('1002');
+      const invite = bob.request('INVITE');
+      expect(invite.body).toContain('a=crypto:');
+      alice.cancels();
+      alice.response(200, 'CANCEL');
+      alice.acks(alice.response(487));
+      // The call is over and its keys are erased, when the phone begins to ring.
+      flow.advance(100);
+      bob.answers(invite, 180);
+      bob.answers(bob.request('CANCEL'), 200);
+      bob.answers(invite, 487);
+      bob.request('ACK');
     },
   );
 
