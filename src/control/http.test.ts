@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { silentLogger } from '../base/index.ts';
 import type { InstallationStatus } from './commands.ts';
 import { type HttpDoor, startHttp } from './http.ts';
-import { renderMetrics } from './metrics.ts';
+import { joinEdgeMetrics, renderMetrics } from './metrics.ts';
 
 const status = {
   zones: [
@@ -63,6 +63,26 @@ describe("control's HTTP door", () => {
         /^(# (HELP|TYPE) twinline_\w+ .+|twinline_\w+(\{\w+="[^"]*"(,\w+="[^"]*")*\})? [\d.]+)$/,
       );
     }
+  });
+
+  it('tells the edges apart in what they count', () => {
+    const text =
+      '# TYPE twinline_edge_refused_total counter\ntwinline_edge_refused_total{reason="flood"} 3\ntwinline_edge_up 1\n';
+    expect(
+      joinEdgeMetrics([
+        { id: 'edge1', text },
+        { id: 'edge2', text },
+      ]),
+    ).toBe(
+      [
+        '# TYPE twinline_edge_refused_total counter',
+        'twinline_edge_refused_total{edge="edge1",reason="flood"} 3',
+        'twinline_edge_refused_total{edge="edge2",reason="flood"} 3',
+        'twinline_edge_up{edge="edge1"} 1',
+        'twinline_edge_up{edge="edge2"} 1',
+        '',
+      ].join('\n'),
+    );
   });
 
   it('says whether calls can be made', async () => {

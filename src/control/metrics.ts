@@ -107,3 +107,28 @@ export function renderMetrics(status: InstallationStatus): string {
     .join('\n')
     .concat('\n');
 }
+
+/** The edges' own counters in one text: each sample gets the edge's name, each family its comments once. */
+export function joinEdgeMetrics(edges: readonly { readonly id: string; readonly text: string }[]): string {
+  const families = new Map<string, string[]>();
+  for (const { id, text } of edges) {
+    for (const line of text.split('\n')) {
+      if (line === '') continue;
+      const comment = /^# (?:HELP|TYPE) (\S+)/.exec(line);
+      const name = comment?.[1] ?? /^[^{ ]+/.exec(line)?.[0] ?? '';
+      const lines = families.get(name) ?? [];
+      families.set(name, lines);
+      if (comment === null) lines.push(withLabel(line, `edge="${id}"`));
+      else if (!lines.includes(line)) lines.push(line);
+    }
+  }
+  return [...families.values()].map((lines) => `${lines.join('\n')}\n`).join('');
+}
+
+function withLabel(line: string, label: string): string {
+  const brace = line.indexOf('{');
+  const space = line.indexOf(' ');
+  return brace >= 0 && brace < space
+    ? `${line.slice(0, brace + 1)}${label},${line.slice(brace + 1)}`
+    : `${line.slice(0, space)}{${label}}${line.slice(space)}`;
+}

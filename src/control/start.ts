@@ -14,7 +14,7 @@ import { openDatabase } from './database.ts';
 import { gatherCalls, gatherLadder, gatherStatus, type Shape } from './gather.ts';
 import { startHttp } from './http.ts';
 import { Links, type Peers } from './links.ts';
-import { renderMetrics } from './metrics.ts';
+import { joinEdgeMetrics, renderMetrics } from './metrics.ts';
 import { parseTarget } from './processes.ts';
 import { keepRecords } from './records.ts';
 import { signalTarget } from './signal.ts';
@@ -162,7 +162,14 @@ export async function startControl(options: ControlOptions): Promise<Control> {
 
   const door = await startHttp({
     ...options.http,
-    metrics: async () => renderMetrics(await status()),
+    metrics: async () => {
+      const asked = shape.edges.map(async (id) => {
+        const answer = await links.tryAsk<{ text: string }>('edge', id, 'metrics', {});
+        return { id, text: answer?.text ?? '' };
+      });
+      const [now, edges] = await Promise.all([status(), Promise.all(asked)]);
+      return renderMetrics(now) + joinEdgeMetrics(edges);
+    },
     healthy: async () => (await status()).edges.some((edge) => edge.openZones.length > 0),
     log,
   });

@@ -176,7 +176,8 @@ export class MirrorStandBy {
   }
 
   #ended(owner: Owner): void {
-    if (owner.leaving === 'closing') {
+    // Without a greeting it is no owner of streams: whoever it was, its life is none of our business.
+    if (owner.leaving === 'closing' || owner.id === undefined) {
       this.#drop(owner, [...owner.streams.keys()]);
       return;
     }
@@ -189,7 +190,7 @@ export class MirrorStandBy {
       });
       return;
     }
-    if (owner.id !== undefined) this.#takeOver(owner.id, [...owner.streams.values()]);
+    this.#takeOver(owner.id, [...owner.streams.values()]);
   }
 
   #isGone(owner: Owner): boolean {
