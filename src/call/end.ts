@@ -206,17 +206,19 @@ function forgetWhatIsOver(call: Call): void {
   }
 }
 
-/** An INVITE that is still to be cancelled, and whose 487 is to be acknowledged, stays without its body, and is not sent again. */
+/**
+ * An INVITE that is still to be cancelled, and whose 487 is to be acknowledged, stays without its body. So it is sent again too: a phone
+ * that has it says its lost 1xx once more, for which the CANCEL waits.
+ */
 function withoutKey(client: ClientRequest): ClientRequest[] {
   const { tx } = client;
   if (!holdsKey(tx.request)) return [client];
   if (tx.kind !== 'invite-client') return [];
-  const { A: _, ...timers } = tx.timers;
   const head = tx.request.slice(0, tx.request.indexOf('\r\n\r\n') + 4);
   const request = head
     .replace(/^Content-Type:.*\r\n/im, '')
     .replace(/^Content-Length:.*$/im, 'Content-Length: 0');
-  return [{ ...client, tx: { ...tx, timers, request } }];
+  return [{ ...client, tx: { ...tx, request } }];
 }
 
 const holdsKey = (text: string | undefined): boolean => text?.includes('\na=crypto:') === true;
