@@ -397,10 +397,13 @@ export class CallTable {
       directoryNumber: running.directoryNumber,
       index: running.index,
     };
-    const writes: Write[] = [{ op: 'put', key: call, value: this.#options.sealer.seal(stored, running.key) }];
+    // With a time given the engine need not look at the version before: in calls the epoch decides, and under one epoch the last write.
+    const updatedUtcMs = this.#options.clock.utcMs();
+    const value = this.#options.sealer.seal(stored, running.key);
+    const writes: Write[] = [{ op: 'put', key: call, value, updatedUtcMs }];
     if (!this.#indexed.has(running)) {
       this.#indexed.add(running);
-      writes.push({ op: 'put', key: index, value: running.bundle });
+      writes.push({ op: 'put', key: index, value: running.bundle, updatedUtcMs });
     }
     return writes;
   }
