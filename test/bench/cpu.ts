@@ -72,14 +72,13 @@ function read(file: string): string {
   }
 }
 
-/** User and system time of all its threads so far; 0 of one that is gone. In steps of a tick. */
-export function cpuUs(pid: number): number {
+/** User and system time of all its threads so far, in steps of a tick; undefined of one that is gone. */
+export function cpuUs(pid: number): number | undefined {
+  const stat = read(`/proc/${pid}/stat`);
+  if (stat === '') return undefined;
   // The second field is the program's name in brackets and may hold anything.
-  const fields = read(`/proc/${pid}/stat`)
-    .replace(/^.*\) /s, '')
-    .split(' ');
-  const ticks = Number(fields[11] ?? 0) + Number(fields[12] ?? 0);
-  return ticks * TICK_US;
+  const fields = stat.replace(/^.*\) /s, '').split(' ');
+  return (Number(fields[11]) + Number(fields[12])) * TICK_US;
 }
 
 /** Of a process that is gone: 0. */
@@ -94,11 +93,17 @@ export function proportionalKib(pid: number): number {
 
 export interface Sample {
   readonly atMs: number;
+  /** Without those that are gone. */
   readonly cpuUs: ReadonlyMap<number, number>;
 }
 
 export function sample(pids: readonly number[]): Sample {
-  return { atMs: performance.now(), cpuUs: new Map(pids.map((pid) => [pid, cpuUs(pid)])) };
+  const used = new Map<number, number>();
+  for (const pid of pids) {
+    const us = cpuUs(pid);
+    if (us !== undefined) used.set(pid, us);
+  }
+  return { atMs: performance.now(), cpuUs: used };
 }
 
 export interface Used {
@@ -112,9 +117,10 @@ export function usedBetween(processes: readonly ServerProcess[], from: Sample, t
   const byRole = new Map<Role, number>();
   let totalUs = 0;
   for (const { pid, role, id } of processes) {
-    const us = (to.cpuUs.get(pid) ?? 0) - (from.cpuUs.get(pid) ?? 0);
-    if (!to.cpuUs.get(pid))
+    const [before, after] = [from.cpuUs.get(pid), to.cpuUs.get(pid)];
+    if (before === undefined || after === undefined)
       throw new Error(`${role} ${id} (pid ${pid}) ended while it was measured; its log says why`);
+    const us = after - before;
     byRole.set(role, (byRole.get(role) ?? 0) + us);
     totalUs += us;
   }
@@ -140,7 +146,7 @@ export class GeneratorWatch {
 
   percent(): number {
     const to = sample(this.#pids);
-    const us = this.#pids.map((pid) => to.cpuUs.get(pid)! - this.#from.cpuUs.get(pid)!);
+    const us = this.#pids.map((pid) => (to.cpuUs.get(pid) ?? 0) - (this.#from.cpuUs.get(pid) ?? 0));
     return Math.max(0, ...us) / (to.atMs - this.#from.atMs) / 10;
   }
 }
