@@ -145,7 +145,7 @@ export class CallSwitch {
         serverName,
         log,
         snapshot: (account, number) => this.#snapshot(account, number),
-        onOver: () => this.#load.callEnded(),
+        onOver: (running) => this.#onOver(running),
         onForgotten: (running) => this.#onForgotten(running),
       },
       carrier,
@@ -275,7 +275,11 @@ export class CallSwitch {
       work.snapshot,
     );
     this.#capture(running, invite, flow, bytes);
-    this.#options.log.info({ call: running.id, from: work.caller.extension, bundle }, 'call.began');
+    const { sessionId } = running.call ?? {};
+    this.#options.log.info(
+      { call: running.id, sessionId, from: work.caller.extension, bundle },
+      'call.began',
+    );
     await written;
   }
 
@@ -366,6 +370,16 @@ export class CallSwitch {
       const isLost = error instanceof TwinlineError && error.code === 'fenced';
       if (!isLost) clock.after(RELEASE_RETRY_MS, () => this.#release(bundle, epoch));
     });
+  }
+
+  #onOver({ id, call }: RunningCall): void {
+    this.#load.callEnded();
+    const { sessionId, end, adoptions } = call ?? {};
+    this.#options.log.info(
+      { call: id, sessionId, outcome: end?.outcome, status: end?.status, by: end?.by, adoptions },
+      // Without an end it goes on with another owner.
+      end === undefined ? 'call.let_go' : 'call.ended',
+    );
   }
 
   #onForgotten(running: RunningCall): void {
