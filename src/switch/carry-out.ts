@@ -10,10 +10,10 @@ import {
 import type { CallCommand, CallEvent } from '../call/index.ts';
 import type { Binding } from '../directory/index.ts';
 import type { StatePort } from '../state/index.ts';
-import type { RunningCall } from './calls.ts';
 import type { Edges } from './edges.ts';
 import type { Ladders } from './ladder.ts';
 import type { MediaLinks } from './media-links.ts';
+import type { RunningCall } from './running-call.ts';
 
 export const RECORD_LOG = 'records';
 /** The state may be away for a moment. */

@@ -35,13 +35,14 @@ import {
 } from '../sip/index.ts';
 import type { Sealer, StatePort } from '../state/index.ts';
 import { Bundles } from './bundles.ts';
-import { CallTable, type RunningCall } from './calls.ts';
+import { CallTable } from './calls.ts';
 import { CallCarrier } from './carry-out.ts';
 import { Edges } from './edges.ts';
 import { Ladders } from './ladder.ts';
 import { LoadMeter, type ZoneCapacity } from './load.ts';
 import { MediaLinks } from './media-links.ts';
 import { type NewWork, Requests } from './requests.ts';
+import type { RunningCall } from './running-call.ts';
 import { stampVia } from './via.ts';
 
 /** How often load and figures are told, and our own pace is watched. */

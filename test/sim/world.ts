@@ -25,8 +25,8 @@ import {
   type Stored,
   sealer,
 } from '../../src/state/index.ts';
-import type { StoredCall } from '../../src/switch/calls.ts';
 import { CallSwitch } from '../../src/switch/index.ts';
+import type { StoredCall } from '../../src/switch/running-call.ts';
 import { type ChildRole, Supervisor } from '../../src/zone/index.ts';
 import { settle } from '../support/virtual-time.ts';
 import { asPlain, FenceWatch } from './fence-watch.ts';

@@ -1,0 +1,51 @@
+import type { AccountId, BundleId, CallId, MediaId, StreamId, Timer } from '../base/index.ts';
+import type { Call, CallCommand } from '../call/index.ts';
+import type { CallKey } from '../state/index.ts';
+
+/** How a call lies in the state: sealed, with what was to be done when it was written. */
+export interface StoredCall {
+  readonly v: 1;
+  readonly call: Call;
+  /** The commands of the steps since the record before: the adopter carries them out again. */
+  readonly outbox: readonly CallCommand[];
+  /** Which media process holds each stream. */
+  readonly streams: Readonly<Record<StreamId, MediaId>>;
+  readonly account: AccountId;
+  readonly directoryNumber: number;
+  /** Key of the `call-index` entry by which an edge that was started anew finds the bundle. */
+  readonly index: string;
+}
+
+/** What never changes of a call in its owner's hands. */
+export interface CallIdentity {
+  readonly id: CallId;
+  readonly bundle: BundleId;
+  readonly account: AccountId;
+  readonly directoryNumber: number;
+  readonly index: string;
+}
+
+/** A running call in this switch: its value, what waits to be written, and the timer that wakes it. */
+export interface RunningCall extends CallIdentity {
+  /** Of this call alone; wrapped by the pair's key it lies beside what it encrypts. */
+  readonly key: CallKey;
+  /** Undefined when nothing is left to remember and the record is to be deleted. */
+  call: Call | undefined;
+  streams: Record<StreamId, MediaId>;
+  outbox: CallCommand[];
+  dirty: boolean;
+  /** Resolves when all that was dirty is written. */
+  writing: Promise<void>;
+  isWriting: boolean;
+  timer: Timer | undefined;
+  /**
+   * It has ended, and lingers here for what is sent again (32 s over UDP): it takes no one's room any more. Once every phone has heard
+   * of the end an adopter need not know it: its 481 ends a repeated BYE as well as a 200.
+   */
+  over: boolean;
+  /** When it was over. */
+  overMs: number;
+  /** Its record and key are gone from the state (TR-MEDIA-10: within 5 s of the end). */
+  deleted: boolean;
+  sipCallIds: readonly string[];
+}
