@@ -7,6 +7,8 @@ import type { LeaseRecord } from './rules.ts';
 
 const STATE_KEY = 'meta/sweep';
 const EVERY_MS = 2000;
+/** While nothing is found dead: an installation at rest shall sleep. */
+const IDLE_EVERY_MS = 10_000;
 const SLICE = 1000;
 
 interface SweepState {
@@ -29,6 +31,7 @@ export class Sweeper {
   readonly #keepsLease: (key: string) => boolean;
   #timer: Timer | undefined;
   #stopped = false;
+  #foundDead = false;
 
   constructor(
     own: Environment,
@@ -54,7 +57,7 @@ export class Sweeper {
 
   start(): void {
     if (this.#stopped) return;
-    this.#timer = this.#clock.after(EVERY_MS, () => {
+    this.#timer = this.#clock.after(this.#foundDead ? EVERY_MS : IDLE_EVERY_MS, () => {
       // The next only after this one: while a frozen sibling holds the lock nothing piles up.
       this.#offer()
         .catch((error) => this.#log.warn({ error }, 'state.sweep_failed'))
@@ -72,6 +75,7 @@ export class Sweeper {
     const before = refresh(this.#own.store).getEntry(STATE_KEY);
     const { cursor } = readState(before?.value);
     const { dead, next } = this.#look(cursor);
+    this.#foundDead = dead.length > 0;
     if (!(await this.#claim(before?.version, next))) return 0;
     const removals = await Promise.all(
       dead.map(({ key, version }) => written(this.#own.store.remove(key, version))),

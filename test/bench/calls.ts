@@ -147,7 +147,9 @@ function residentByRole(processes: readonly ServerProcess[]): Map<Role, number> 
 
 function report(result: SippResult, rate: number, used: Used, idle: Used): string {
   return (
-    `${result.successful} calls at ${rate}/s, ${result.failed} failed, ${result.retransmissions} retransmissions by the caller\n` +
+    `${result.successful} calls at ${rate}/s, ${result.failed} failed${Object.entries(result.failures)
+      .map(([kind, count]) => ` (${kind} ${count})`)
+      .join('')}, ${result.retransmissions} retransmissions by the caller\n` +
     table(
       ['', 'µs per call', '% of a core', 'idle %'],
       [...used.byRole, ['all', used.totalUs] as const].map(([role, us]) => [

@@ -16,6 +16,8 @@ export interface SippResult {
   readonly successful: number;
   readonly failed: number;
   readonly retransmissions: number;
+  /** How calls failed, by sipp's names: `CallRejected`, `MaxUDPRetrans`, `UnexpectedMessage`. */
+  readonly failures: Readonly<Record<string, number>>;
 }
 
 export class Sipp {
@@ -52,7 +54,11 @@ export class Sipp {
     const names = lines[0]!.split(';');
     const values = lines.at(-1)!.split(';');
     const of = (name: string) => Number(values[names.indexOf(name)]);
+    const failures = names
+      .map((name) => [/^Failed(.+)\(C\)$/.exec(name)?.[1], of(name)] as const)
+      .filter(([kind, count]) => kind !== undefined && kind !== 'Call' && count > 0);
     return {
+      failures: Object.fromEntries(failures),
       successful: of('SuccessfulCall(C)'),
       failed: of('FailedCall(C)'),
       retransmissions: of('Retransmissions(C)'),
