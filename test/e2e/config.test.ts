@@ -112,10 +112,10 @@ describe('a configuration', () => {
         ['users.yaml', 'password: demo-1002', 'password: another-one'],
       ]);
       expect(await installation.twinline('apply', next)).toMatchObject({ changed: true, users: 11 });
-      // Every switch watches the directory for itself.
-      await expect.poll(() => registers('1011', 'a-new-one'), { timeout: 10_000 }).toBe(200);
-      await expect.poll(() => registers('1002', 'another-one'), { timeout: 10_000 }).toBe(200);
-      await expect.poll(() => registers('1002', 'demo-1002'), { timeout: 10_000 }).toBe(401);
+      // Every switch watches the directory for itself, once a second; ten wrong passwords would lock us out.
+      await expect.poll(() => registers('1011', 'a-new-one'), { timeout: 10_000, interval: 300 }).toBe(200);
+      await expect.poll(() => registers('1002', 'another-one'), { timeout: 10_000, interval: 300 }).toBe(200);
+      await expect.poll(() => registers('1002', 'demo-1002'), { timeout: 10_000, interval: 300 }).toBe(401);
       await hearEachOther(talk);
       expect(processesOf(installation.data).sort()).toEqual(pids);
       await talk.caller.bye();
@@ -134,7 +134,7 @@ describe('a configuration', () => {
         if (seen === 'answered') await call.bye();
         return seen;
       };
-      await expect.poll(outcome, { timeout: 10_000 }).toBe('answered');
+      await expect.poll(outcome, { timeout: 10_000, interval: 300 }).toBe('answered');
     });
 
     test('a bad one changes nothing, and says what is wrong', async () => {
