@@ -47,7 +47,6 @@ export async function startZone(
     spawner: processSpawner(options),
     ender: processEnder(clock),
     log,
-    self: { ...self },
   });
   const listener = await listenLink({
     path: options.socket,

@@ -77,7 +77,6 @@ class Site {
         gone: () => Promise.resolve(),
       },
       log: silentLogger,
-      self: { role: 'zone', id: zone, pid: zone === 'a' ? 1 : 2, startTime: 1 },
     });
     return { supervisor, state };
   }

@@ -48,8 +48,6 @@ export interface SupervisorOptions {
   readonly spawner: Spawner;
   readonly ender: ProcessEnder;
   readonly log: Logger;
-  /** This process, told to the twin so that it can fence it. */
-  readonly self: ProcessRef;
 }
 
 /**

@@ -214,7 +214,6 @@ export class World {
         gone: () => Promise.resolve(),
       },
       log: this.#log(process),
-      self: process.peer,
     });
     this.zones.set(zone, { process, supervisor });
     this.links.serve(`zone ${zone}`, process, (channel) => supervisor.accept(channel));
