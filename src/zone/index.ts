@@ -4,5 +4,6 @@
  */
 export type { ChildRole, SpawnedProcess, Spawner } from './children.ts';
 export type { ProcessEnder } from './fencing.ts';
+export type { ProcessFacts, ProcessWatch } from './process-facts.ts';
 export { startZone, type ZoneOptions } from './start.ts';
 export { BUNDLES_PER_SWITCH, Supervisor, type SupervisorOptions } from './supervisor.ts';

@@ -5,6 +5,7 @@ import { isSameProcess, killExact, processStartTime } from '../native/index.ts';
 import type { StatePort } from '../state/index.ts';
 import type { ChildRole, SpawnedProcess, Spawner } from './children.ts';
 import type { ProcessEnder } from './fencing.ts';
+import { readProcessFacts } from './proc-watch.ts';
 import { Supervisor } from './supervisor.ts';
 
 /** A child that was asked to end and has not is killed. */
@@ -46,6 +47,7 @@ export async function startZone(
     state: options.state,
     spawner: processSpawner(options),
     ender: processEnder(clock),
+    look: readProcessFacts,
     log,
   });
   const listener = await listenLink({

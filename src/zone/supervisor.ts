@@ -21,6 +21,7 @@ import type { StatePort } from '../state/index.ts';
 import { type Child, type ChildRole, type Spawner, startChild } from './children.ts';
 import { fence, type ProcessEnder } from './fencing.ts';
 import { Heartbeat } from './heartbeat.ts';
+import type { ProcessWatch } from './process-facts.ts';
 import { spreadBundles } from './spread.ts';
 
 /** How many bundles a fresh switch gets: when it dies, that many pieces are shared out among its adopters. */
@@ -47,6 +48,8 @@ export interface SupervisorOptions {
   readonly state: StatePort;
   readonly spawner: Spawner;
   readonly ender: ProcessEnder;
+  /** What the machine tells of processes that do not answer. */
+  readonly look?: ProcessWatch;
   readonly log: Logger;
 }
 
@@ -71,6 +74,7 @@ export class Supervisor {
       clock: options.clock,
       log: options.log,
       onSilent: (name) => this.#onSilent(name),
+      look: options.look,
     });
   }
 
@@ -138,7 +142,7 @@ export class Supervisor {
     channel.onClose(() => {
       if (this.#twin === entry) this.#twinGone('its channel closed');
     });
-    this.#heartbeat.watch('twin', channel);
+    this.#heartbeat.watch('twin', channel, supervisor);
     this.#tellTwin();
     this.#tellSwitches();
   }
@@ -228,7 +232,7 @@ export class Supervisor {
     channel.onClose(() => {
       if (child.channel === channel) child.channel = undefined;
     });
-    this.#heartbeat.watch(name, channel);
+    this.#heartbeat.watch(name, channel, child.process);
     child.state = 'up';
     if (child.role === 'switch') {
       this.#tellSwitches();
