@@ -11,6 +11,8 @@ type Reply<K extends Kind> = ControlCommands[K] extends { reply: infer R } ? R :
 
 /** Long enough for `start`, which waits until a zone serves. */
 const ANSWER_MS = 30_000;
+/** Everything in turn. */
+const RESTART_MS = 180_000;
 
 /** One way to ask control: the CLI and the launcher both come by it. */
 export interface ControlClient {
@@ -46,11 +48,12 @@ export function connectControl(data: string, role: 'cli' | 'launcher' = 'cli'): 
 }
 
 async function ask<K extends Kind>(channel: Channel, kind: K, data: Data<K>): Promise<Reply<K>> {
+  const waitMs = kind === 'restart' ? RESTART_MS : ANSWER_MS;
   try {
-    return (await channel.request({ kind, data }, ANSWER_MS)).data as Reply<K>;
+    return (await channel.request({ kind, data }, waitMs)).data as Reply<K>;
   } catch (error) {
     if (error instanceof TwinlineError && error.code === 'link_timeout')
-      throw new TwinlineError('no_answer', `control did not answer "${kind}" within ${ANSWER_MS / 1000} s`);
+      throw new TwinlineError('no_answer', `control did not answer "${kind}" within ${waitMs / 1000} s`);
     throw error;
   }
 }

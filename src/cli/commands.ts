@@ -52,16 +52,9 @@ export async function showCalls(options: AskOptions, say: Say): Promise<void> {
 }
 
 export async function showCall(idText: string, options: AskOptions, say: Say): Promise<void> {
-  const ladder = await withControl(options, async (client) => {
-    const { calls } = await client.ask('calls', {});
-    const fitting = calls.filter(({ id }) => id.startsWith(idText));
-    if (fitting.length > 1)
-      throw new TwinlineError(
-        'ambiguous',
-        `${fitting.length} calls begin with "${idText}": give more of the id`,
-      );
-    return client.ask('ladder', { call: fitting[0]?.id ?? idText });
-  });
+  const ladder = await withControl(options, async (client) =>
+    client.ask('ladder', { call: (await callOf(client, idText)) ?? idText }),
+  );
   if (ladder.entries.length === 0)
     throw new TwinlineError(
       'no_such_call',
@@ -78,6 +71,7 @@ const DONE = {
   start: 'started',
   drain: 'takes no new calls',
   undrain: 'takes new calls again',
+  restart: 'was restarted',
 } as const;
 
 export async function steer(
@@ -92,7 +86,33 @@ export async function steer(
     'processes' in reply
       ? ` (${reply.processes.map(({ role, id, pid }) => `${role} ${id} pid ${pid}`).join(', ')})`
       : '';
-  say(`${reply.target} ${DONE[verb]}${processes}`);
+  say(`${reply.target} ${DONE[verb]}${processes}${wentOver(reply)}`);
+}
+
+const wentOver = (reply: object): string =>
+  'calls' in reply && typeof reply.calls === 'number' && reply.calls > 0
+    ? `; ${reply.calls} ${reply.calls === 1 ? 'call went' : 'calls went'} over to others`
+    : '';
+
+/** The call goes on in that switch, with those that share its bundle. */
+export async function move(idText: string, to: string, options: AskOptions, say: Say): Promise<void> {
+  const moved = await withControl(options, async (client) =>
+    client.ask('move', { call: (await callOf(client, idText)) ?? idText, to }),
+  );
+  if (options.json) return sayJson(say, moved);
+  say(`${moved.target} is with switch ${to.replace(/^switch\s+/, '')}; ${moved.calls} moved`);
+}
+
+/** The call whose id begins so. Throws `ambiguous` when there are several. */
+async function callOf(client: ControlClient, idText: string): Promise<string | undefined> {
+  const { calls } = await client.ask('calls', {});
+  const fitting = calls.filter(({ id }) => id.startsWith(idText));
+  if (fitting.length > 1)
+    throw new TwinlineError(
+      'ambiguous',
+      `${fitting.length} calls begin with "${idText}": give more of the id`,
+    );
+  return fitting[0]?.id;
 }
 
 export async function apply(file: string, options: AskOptions, say: Say): Promise<void> {

@@ -62,8 +62,12 @@ export async function runCommandLine(argv: readonly string[]): Promise<number> {
     ['freeze', 'stop processes without ending them (SIGSTOP)'],
     ['thaw', 'let frozen processes go on (SIGCONT)'],
     ['start', 'start what was killed, and wait until it serves'],
-    ['drain', 'give no new calls to a zone or switch'],
+    ['drain', 'give no new calls to a zone or switch, and hand its calls over to others'],
     ['undrain', 'give new calls again'],
+    [
+      'restart',
+      'hand the calls over, end the processes in order, start them anew; "all" for one after the other',
+    ],
   ] as const) {
     asking(verb, description)
       .argument('<target...>', TARGETS)
@@ -71,6 +75,12 @@ export async function runCommandLine(argv: readonly string[]): Promise<number> {
         (await commands()).steer(verb, target.join(' '), options, say),
       );
   }
+  asking('move', 'bring a call to another switch while it goes on')
+    .argument('<id>', 'as "twinline calls" shows it; the beginning suffices')
+    .argument('<switch...>', 'switch b1')
+    .action(async (id: string, to: string[], options) =>
+      (await commands()).move(id, to.join(' '), options, say),
+    );
   asking('apply', 'make a configuration count, whole or not at all')
     .argument('<file>', 'a YAML file, or a directory of them')
     .action(async (file: string, options) => (await commands()).apply(file, options, say));

@@ -11,8 +11,13 @@ export interface ControlCommands {
   thaw: { target: string; reply: SignalledProcesses };
   /** Replies when it serves again. */
   start: { target: string; reply: { target: string } };
-  drain: { target: string; reply: { target: string } };
-  undrain: { target: string; reply: { target: string } };
+  /** Replies when its calls are with others. */
+  drain: { target: string; reply: Maintained };
+  undrain: { target: string; reply: Maintained };
+  /** A target, or `all`. Replies when it serves again. */
+  restart: { target: string; reply: Maintained };
+  /** Brings a call to a switch. */
+  move: { call: string; to: string; reply: Maintained };
   /** An absolute path of a file or directory. With mistakes in it nothing is applied. */
   apply: { path: string; reply: AppliedConfig | { readonly problems: readonly Problem[] } };
   /** Who there is, without any secret. */
@@ -63,6 +68,13 @@ export interface CallLadder {
 export interface SignalledProcesses {
   readonly target: string;
   readonly processes: readonly ProcessRef[];
+}
+
+/** What was done, and how much went over to others by it. */
+export interface Maintained {
+  readonly target: string;
+  readonly bundles: number;
+  readonly calls: number;
 }
 
 export interface AppliedConfig {

@@ -14,6 +14,7 @@ import { openDatabase } from './database.ts';
 import { gatherCalls, gatherLadder, gatherStatus, type Shape } from './gather.ts';
 import { startHttp } from './http.ts';
 import { Links, type Peers } from './links.ts';
+import { Maintenance } from './maintenance.ts';
 import { joinEdgeMetrics, renderMetrics } from './metrics.ts';
 import { parseTarget } from './processes.ts';
 import { keepRecords } from './records.ts';
@@ -101,20 +102,7 @@ export async function startControl(options: ControlOptions): Promise<Control> {
     }
   };
 
-  const drain = async (targetText: string, on: boolean): Promise<{ target: string }> => {
-    const target = parseTarget(targetText, shape.zones, shape.edges);
-    const name = `${target.role} ${target.id}`;
-    const zone =
-      target.role === 'zone'
-        ? target.id
-        : target.role === 'switch'
-          ? shape.zones.find(({ switches }) => switches.includes(target.id))?.id
-          : undefined;
-    if (zone === undefined)
-      throw new TwinlineError('bad_target', `${name} cannot be drained: name a zone or a switch`);
-    await links.ask('zone', zone, 'drain', { target: name, on });
-    return { target: name };
-  };
+  const maintenance = new Maintenance({ shape, links, clock, status, start });
 
   const answer = async (frame: Frame): Promise<unknown> => {
     const data = (frame.data ?? {}) as Record<string, unknown>;
@@ -140,7 +128,11 @@ export async function startControl(options: ControlOptions): Promise<Control> {
         return start(text('target'));
       case 'drain':
       case 'undrain':
-        return drain(text('target'), kind === 'drain');
+        return maintenance.drain(text('target'), kind === 'drain');
+      case 'restart':
+        return text('target') === 'all' ? maintenance.restartAll() : maintenance.restart(text('target'));
+      case 'move':
+        return maintenance.move(text('call'), text('to'));
       case 'apply': {
         const applied = await applyConfig(state, text('path'), { loopbackOnly });
         if (!applied.ok) return { problems: applied.error };

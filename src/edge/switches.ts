@@ -59,6 +59,15 @@ export class Switches {
       case 'release':
         this.#parts.owners.release(place, (frame.data as SwitchToEdge['release']).bundles);
         return undefined;
+      case 'return': {
+        const { flow, bundle } = frame.data as SwitchToEdge['return'];
+        // Only where it went to another switch: what nobody holds must not go round in circles.
+        const holder = this.#parts.owners.of(bundle);
+        const elsewhere = holder !== undefined && holder.place !== place;
+        if (frame.body && elsewhere && this.#delivery.toBundle(bundle, flow, frame.body))
+          this.#parts.counters.add('resent_total');
+        return undefined;
+      }
       case 'load': {
         const { load, draining } = frame.data as SwitchToEdge['load'];
         place.load = load;

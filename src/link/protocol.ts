@@ -78,6 +78,8 @@ export interface SwitchToEdge {
   };
   /** The zone's load as the largest ratio of calls, calls per second and media ports to their capacity, sent when it changes by 1 %. */
   load: { load: number; draining: boolean };
+  /** A message that belongs to this bundle, which another switch holds by now: the edge passes it there. The frame's body is the message. */
+  return: { flow: Flow; bundle: BundleId };
   /** Drop this client's connection (too many failures). */
   'close-flow': { flow: FlowId; reason: string };
 }
@@ -86,7 +88,15 @@ export interface SwitchToEdge {
 export interface ZoneToSwitch {
   /** Leases granted in the state: adopt what lives in these bundles. Empty `from` marks new bundles. */
   grant: { bundles: (BundleEpoch & { from?: ZoneId })[]; reply: { calls: number } };
+  /** Take no new work; with `on: false` take it again. */
   drain: { on: boolean };
+  /**
+   * First half of a hand-over: stop where you are. The reply says which bundles are quiet: everything of their calls is written and sent, and
+   * what comes for them waits unacknowledged. The others could not be settled and go on here.
+   */
+  'let-go': { bundles: BundleId[]; reply: { bundles: BundleId[]; calls: number } };
+  /** Second half: others own these now. What waited for them has reached their owners by way of the edge. */
+  'gone-over': { bundles: BundleId[]; reply: Record<string, never> };
   ping: { reply: Record<string, never> };
   /** Load of the whole zone and whether the twin is up, for the switch's own 503 decisions and metrics. */
   zone: { load: number; twinUp: boolean };
@@ -101,6 +111,8 @@ export interface MediaToZone {
 /** Switch → supervisor. */
 export interface SwitchToZone {
   greet: { version: number; switch: SwitchId; zone: ZoneId };
+  /** Migration (PH-ZONE-19): the bundle and every call in it goes over to that switch of either zone. */
+  migrate: { bundle: BundleId; to: SwitchId; reply: HandedOver };
   /** Once a second and when it changes much. */
   stats: {
     calls: number;
@@ -118,12 +130,23 @@ export interface ControlToSwitch {
   calls: { reply: { calls: CallSummary[] } };
   ladder: { call: CallId; reply: { entries: LadderEntry[] } };
   hangup: { commandId: string; call: CallId; actor: string; reply: { applied: boolean } };
+  /** Moves the call, with its bundle, to another switch. `undefined`: the call is not here. */
+  migrate: { call: CallId; to: SwitchId; reply: HandedOver | undefined };
+}
+
+/** What a hand-over moved. */
+export interface HandedOver {
+  readonly bundles: number;
+  readonly calls: number;
 }
 
 /** Control → supervisor. */
 export interface ControlToZone {
   status: { reply: ZoneStatus };
-  drain: { target: string; on: boolean; reply: Record<string, never> };
+  /** No new work for the target, and its calls go over to others: to its siblings, or to the twin zone. Replies when they have. */
+  drain: { target: string; on: boolean; reply: HandedOver };
+  /** Ends one drained switch and waits until its successor serves. */
+  restart: { target: string; reply: { pid: number } };
 }
 
 /** Supervisor ↔ supervisor of the twin zone: greeting, heartbeat and what the other needs to fence and adopt. */
@@ -132,8 +155,8 @@ export interface ZoneToZone {
   /** Every process of the zone, so that the twin can end them all before it adopts. Sent when it changes. */
   processes: { processes: ProcessRef[] };
   ping: { reply: Record<string, never> };
-  /** No switch of the sender is left to hold these: the receiver grants them to its own. */
-  adopt: { bundles: BundleId[]; from: ZoneId; reply: { granted: number } };
+  /** The sender's zone does not hold these any longer: the receiver grants them to its own switches, or to the one that is named. */
+  adopt: { bundles: BundleId[]; from: ZoneId; to?: SwitchId; reply: { granted: number } };
 }
 
 export interface ProcessRef {

@@ -8,6 +8,8 @@ interface Held {
   calls: number;
   /** Resolves when what lives in the bundle has been read; messages for it wait. */
   ready: Promise<void>;
+  /** Set while it goes over to another owner: nothing of it may be touched. Resolves when it is there, or stays here after all. */
+  leaving?: Promise<void>;
 }
 
 /** The bundles that this switch holds, and under which epoch. */
@@ -32,13 +34,32 @@ export class Bundles {
     return this.#held.get(bundle)?.ready;
   }
 
+  /** What a message for the bundle has to wait for: its calls being read, or its going over. */
+  leaving(bundle: BundleId): Promise<void> | undefined {
+    return this.#held.get(bundle)?.leaving;
+  }
+
+  /** Marks the bundle as going over until `gone` resolves. False when it is not ours, or goes already. */
+  leave(bundle: BundleId, gone: Promise<void>): boolean {
+    const held = this.#held.get(bundle);
+    if (held === undefined || held.leaving !== undefined) return false;
+    held.leaving = gone;
+    return true;
+  }
+
+  /** It stays here after all. */
+  stay(bundle: BundleId): void {
+    const held = this.#held.get(bundle);
+    if (held !== undefined) delete held.leaving;
+  }
+
   all(): BundleEpoch[] {
     return [...this.#held].map(([bundle, { epoch }]) => ({ bundle, epoch }));
   }
 
   /** The bundle for a new call: our own ones in turn; undefined before the first grant. */
   forNewCall(): BundleId | undefined {
-    const own = [...this.#held].filter(([, held]) => held.own);
+    const own = [...this.#held].filter(([, held]) => held.own && held.leaving === undefined);
     return own[this.#next++ % Math.max(1, own.length)]?.[0];
   }
 
@@ -47,7 +68,7 @@ export class Bundles {
     const held = this.#held.get(bundle);
     if (held === undefined) return false;
     held.calls += change;
-    return change === -1 && held.calls === 0 && !held.own;
+    return change === -1 && held.calls === 0 && !held.own && held.leaving === undefined;
   }
 
   isEmptyAdopted(bundle: BundleId): boolean {

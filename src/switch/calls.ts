@@ -123,6 +123,7 @@ export class CallTable {
       dirty: false,
       writing: Promise.resolve(),
       isWriting: false,
+      unwritten: false,
       timer: undefined,
       over: false,
       overMs: 0,
@@ -136,7 +137,8 @@ export class CallTable {
 
   /** Resolves when what follows from the event is written and carried out as far as it leaves this process. */
   handle(running: RunningCall, event: CallEvent): Promise<void> {
-    if (running.call === undefined) return Promise.resolve();
+    // What goes over to another owner must not change here any more; its adopter asks for every open answer again.
+    if (running.call === undefined || this.#options.bundles.leaving(running.bundle)) return Promise.resolve();
     const before = running.call;
     const result = this.#step(running, before, event);
     if (result === undefined) return Promise.resolve();
@@ -206,6 +208,28 @@ export class CallTable {
       running.dirty = false;
       this.#forget(running);
     }
+  }
+
+  /**
+   * Stops the bundle's calls where they are and forgets them, once all that happened in them is written and sent. Undefined when that
+   * cannot be, because the state is away: then they go on.
+   */
+  async letGo(bundle: BundleId): Promise<{ calls: number; sipCallIds: string[] } | undefined> {
+    const leaving = [...this.#calls.values()].filter((running) => running.bundle === bundle);
+    for (const running of leaving) {
+      running.timer?.cancel();
+      running.timer = undefined;
+    }
+    await Promise.all(leaving.map((running) => (running.dirty ? this.#write(running) : running.writing)));
+    if (leaving.some((running) => running.unwritten)) {
+      this.#options.bundles.stay(bundle);
+      for (const running of leaving) void this.handle(running, { type: 'adopted' });
+      return undefined;
+    }
+    const calls = leaving.filter(({ over }) => !over).length;
+    const sipCallIds = leaving.flatMap((running) => [...running.sipCallIds]);
+    this.dropBundle(bundle);
+    return { calls, sipCallIds };
   }
 
   #context(running: RunningCall): CallContext {
@@ -302,6 +326,7 @@ export class CallTable {
         fence: { bundle: running.bundle, epoch },
       });
       written = true;
+      running.unwritten = false;
     } catch (error) {
       if (error instanceof TwinlineError && error.code === 'fenced') {
         this.#options.log.warn({ call: running.id, bundle: running.bundle }, 'call.fenced');
@@ -309,6 +334,7 @@ export class CallTable {
         return false;
       }
       // The state is away: owners go on, nobody adopts. Written again when it is back.
+      running.unwritten = true;
       this.#options.log.error({ call: running.id, error: String(error) }, 'call.not_written');
       this.#options.clock.after(STATE_RETRY_MS, () => {
         running.dirty = true;

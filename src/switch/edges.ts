@@ -1,4 +1,4 @@
-import type { EdgeId, FlowId, Logger, SwitchId, ZoneId } from '../base/index.ts';
+import type { BundleId, EdgeId, FlowId, Logger, SwitchId, ZoneId } from '../base/index.ts';
 import {
   type BundleEpoch,
   type Channel,
@@ -102,6 +102,11 @@ export class Edges {
       body: toBytes(text),
       ...(trace === undefined ? {} : { trace }),
     });
+  }
+
+  /** Gives a message back that another switch's call is meant by. */
+  giveBack(flow: Flow, bundle: BundleId, bytes: Uint8Array): void {
+    this.#channels.get(flow.edge)?.send({ kind: 'return', data: { flow, bundle }, body: bytes });
   }
 
   /** Resolves when every edge that can be reached routes these bundles to us and refuses lower epochs. */

@@ -37,6 +37,8 @@ export interface RunningCall extends CallIdentity {
   /** Resolves when all that was dirty is written. */
   writing: Promise<void>;
   isWriting: boolean;
+  /** The state was away when it was last to be written. */
+  unwritten: boolean;
   timer: Timer | undefined;
   /**
    * It has ended, and lingers here for what is sent again (32 s over UDP): it takes no one's room any more. Once every phone has heard

@@ -1,6 +1,7 @@
 import {
   type AccountId,
   type BundleId,
+  type CallId,
   type Clock,
   type FlowId,
   type Logger,
@@ -22,6 +23,7 @@ import type {
   ControlToSwitch,
   Flow,
   Frame,
+  HandedOver,
   SwitchToZone,
   ZoneToSwitch,
 } from '../link/index.ts';
@@ -38,6 +40,7 @@ import { Bundles } from './bundles.ts';
 import { CallTable } from './calls.ts';
 import { CallCarrier } from './carry-out.ts';
 import { Edges } from './edges.ts';
+import { HandOver } from './hand-over.ts';
 import { Ladders } from './ladder.ts';
 import { LoadMeter, type ZoneCapacity } from './load.ts';
 import { MediaLinks } from './media-links.ts';
@@ -52,6 +55,8 @@ const STATS_EVERY_TICKS = 2;
 const OWN_JUMP_MS = 1_000;
 /** A bundle that could not be given up because the state was away: otherwise its lease would stay for ever. */
 const RELEASE_RETRY_MS = 1_000;
+/** Longer than letting go and adopting take together. */
+const MIGRATE_TIMEOUT_MS = 12_000;
 
 export interface CallSwitchOptions {
   readonly id: SwitchId;
@@ -87,6 +92,7 @@ export class CallSwitch {
   readonly #media: MediaLinks;
   readonly #calls: CallTable;
   readonly #requests: Requests;
+  readonly #handOver: HandOver;
   #zone: Channel | undefined;
   #draining = false;
   #toldLoad = 0;
@@ -151,6 +157,13 @@ export class CallSwitch {
       },
       carrier,
     );
+    this.#handOver = new HandOver({
+      clock,
+      log,
+      bundles: this.#bundles,
+      calls: this.#calls,
+      onForsaken: (bundles) => void this.#onForsaken(bundles),
+    });
     this.#requests = new Requests({
       clock,
       random,
@@ -194,6 +207,14 @@ export class CallSwitch {
           this.#draining = (frame.data as ZoneToSwitch['drain']).on;
           this.#tellLoad();
           return undefined;
+        case 'let-go':
+          return {
+            kind: 'let-go',
+            data: await this.#handOver.letGo((frame.data as ZoneToSwitch['let-go']).bundles),
+          };
+        case 'gone-over':
+          this.#handOver.goneOver((frame.data as ZoneToSwitch['gone-over']).bundles);
+          return { kind: 'gone-over', data: {} };
         case 'zone':
           this.#zoneLoad = { load: (frame.data as ZoneToSwitch['zone']).load, own: this.#load.load };
           return undefined;
@@ -219,10 +240,27 @@ export class CallSwitch {
           if (running !== undefined) await this.#calls.handle(running, { type: 'hangup', commandId, actor });
           return { kind: 'hangup', data: { applied: running !== undefined } };
         }
+        case 'migrate': {
+          const { call, to } = frame.data as ControlToSwitch['migrate'];
+          return { kind: 'migrate', data: await this.migrate(call, to) };
+        }
         default:
           return undefined;
       }
     });
+  }
+
+  /**
+   * Brings a call, with its bundle, to another switch of either zone: whoever joins two calls needs them in one place. Resolves with what
+   * moved, undefined when the call is not here; rejects with `not_migrated`.
+   */
+  async migrate(call: CallId, to: SwitchId): Promise<HandedOver | undefined> {
+    const running = this.#calls.get(call);
+    if (running === undefined || running.over) return undefined;
+    const data = { bundle: running.bundle, to };
+    const answer = await this.#zone?.request({ kind: 'migrate', data, lane: 'priority' }, MIGRATE_TIMEOUT_MS);
+    if (answer === undefined) throw new TwinlineError('not_migrated', 'the zone’s supervisor is away');
+    return answer.data as HandedOver;
   }
 
   stop(): void {
@@ -244,14 +282,38 @@ export class CallSwitch {
       return;
     }
     const message = parsed.message.kind === 'request' ? stampVia(parsed.message, flow) : parsed.message;
-    if (bundle !== undefined) await this.#bundles.ready(bundle);
+    if (bundle !== undefined) {
+      const leaving = this.#bundles.leaving(bundle);
+      // Not acknowledged until the bundle is with its next owner: that is how the edge knows to pass the message there.
+      if (leaving !== undefined) {
+        await leaving;
+        if (this.#bundles.epochOf(bundle) === undefined) return;
+      }
+      if (this.#bundles.epochOf(bundle) === undefined) {
+        // On its way to us while the bundle went to another.
+        this.#edges.giveBack(flow, bundle, bytes);
+        return;
+      }
+      await this.#bundles.ready(bundle);
+    }
     const running = this.#calls.find(message);
     if (running !== undefined) {
+      const leaving = this.#bundles.leaving(running.bundle);
+      if (leaving !== undefined) {
+        await leaving;
+        return this.#onMessage(flow, running.bundle, bytes);
+      }
       this.#capture(running, message, flow, bytes);
       await this.#calls.handle(running, { type: 'message', message, flow });
       return;
     }
     if (message.kind === 'response') return;
+    const went = bundle === undefined ? this.#handOver.wentWith(callIdOf(message) ?? '') : undefined;
+    if (went !== undefined) {
+      await this.#bundles.leaving(went);
+      this.#edges.giveBack(flow, went, bytes);
+      return;
+    }
     const work = await this.#requests.handle(message, flow);
     if (work !== undefined) await this.#begin(message, flow, work, bytes);
   }
@@ -310,8 +372,10 @@ export class CallSwitch {
     const ready = new Promise<void>((resolve) => {
       done = resolve;
     });
-    for (const bundle of bundles)
+    for (const bundle of bundles) {
       this.#bundles.hold(bundle, bundle.from === undefined ? Promise.resolve() : ready);
+      this.#handOver.cameBack(bundle.bundle);
+    }
     try {
       // The edges refuse the old epoch before the first call is read.
       await this.#edges.own(bundles.map(({ bundle, epoch }) => ({ bundle, epoch })));
@@ -340,6 +404,19 @@ export class CallSwitch {
           }
         }),
       );
+    }
+  }
+
+  /** Nobody said what became of bundles that we let go: the state knows. */
+  async #onForsaken(bundles: readonly BundleId[]): Promise<void> {
+    const { id, state, log } = this.#options;
+    for (const bundle of bundles) {
+      const lease = await state.lease(bundle).catch(() => undefined);
+      const epoch = this.#bundles.epochOf(bundle);
+      log.warn({ bundle, owner: lease?.owner }, 'bundle.forsaken');
+      if (lease !== undefined && lease.owner === id && lease.epoch === epoch)
+        await this.#onGrant([{ bundle, epoch, from: lease.zone }]);
+      else this.#handOver.goneOver([bundle]);
     }
   }
 

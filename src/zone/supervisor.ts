@@ -6,20 +6,25 @@ import {
   type Random,
   type SwitchId,
   type Timer,
+  TwinlineError,
   type ZoneId,
 } from '../base/index.ts';
 import type {
   BundleEpoch,
   Channel,
+  ControlToZone,
   Frame,
+  HandedOver,
   ProcessRef,
   SwitchToZone,
   ZoneStatus,
   ZoneToSwitch,
+  ZoneToZone,
 } from '../link/index.ts';
 import type { StatePort } from '../state/index.ts';
 import { type Child, type ChildRole, type Spawner, startChild } from './children.ts';
 import { fence, type ProcessEnder } from './fencing.ts';
+import { HandOvers } from './hand-over.ts';
 import { Heartbeat } from './heartbeat.ts';
 import type { ProcessWatch } from './process-facts.ts';
 import { spreadBundles } from './spread.ts';
@@ -61,6 +66,7 @@ export class Supervisor {
   readonly #options: SupervisorOptions;
   readonly #children = new Map<string, Child>();
   readonly #heartbeat: Heartbeat;
+  readonly #handOvers: HandOvers;
   #twin: { channel: Channel; processes: readonly ProcessRef[] } | undefined;
   #draining = false;
   #stopping = false;
@@ -75,6 +81,18 @@ export class Supervisor {
       log: options.log,
       onSilent: (name) => this.#onSilent(name),
       look: options.look,
+    });
+    this.#handOvers = new HandOvers({
+      zone: options.zone,
+      state: options.state,
+      log: options.log,
+      adopters: () => this.#adopters(),
+      grant: (bundles, among) => this.#grant(bundles, among),
+      twin: () => {
+        const channel = this.#twin?.channel;
+        if (channel?.open !== true) return undefined;
+        return (bundles, to) => this.#askTwinToAdopt(channel, bundles, to);
+      },
     });
   }
 
@@ -129,11 +147,8 @@ export class Supervisor {
         case 'ping':
           return { kind: 'ping', data: {} };
         case 'adopt': {
-          const { bundles } = frame.data as { bundles: BundleId[] };
-          return this.#serially(() => this.#grant(bundles)).then((granted) => ({
-            kind: 'adopt',
-            data: { granted },
-          }));
+          const { bundles, to } = frame.data as ZoneToZone['adopt'];
+          return this.#adoptForTwin(bundles, to).then((granted) => ({ kind: 'adopt', data: { granted } }));
         }
         default:
           return undefined;
@@ -225,9 +240,12 @@ export class Supervisor {
       return;
     }
     child.channel = channel;
-    channel.onFrame((frame) => {
+    channel.onFrame(async (frame): Promise<Frame | undefined> => {
       if (frame.kind === 'stats') this.#onStats(child, frame.data as Partial<SwitchToZone['stats']>);
-      return undefined;
+      if (frame.kind !== 'migrate') return undefined;
+      const { bundle, to } = frame.data as SwitchToZone['migrate'];
+      const moved = await this.#serially(() => this.#handOvers.migrate(child, bundle, to));
+      return { kind: 'migrate', data: moved };
     });
     channel.onClose(() => {
       if (child.channel === channel) child.channel = undefined;
@@ -237,8 +255,10 @@ export class Supervisor {
     if (child.role === 'switch') {
       this.#tellSwitches();
       if (this.#draining || child.draining) channel.send({ kind: 'drain', data: { on: true } });
-      if (!child.granted) void this.#serially(() => this.#grantNew(child));
+      if (!child.granted) void this.#serially(() => this.#grantNew(child)).then(() => this.#serves(child));
       child.granted = true;
+    } else {
+      this.#serves(child);
     }
   }
 
@@ -295,10 +315,7 @@ export class Supervisor {
     const twin = this.#twin?.channel;
     if (twin?.open) {
       try {
-        await twin.request(
-          { kind: 'adopt', data: { bundles, from: zone }, lane: 'priority' },
-          GRANT_TIMEOUT_MS,
-        );
+        await this.#askTwinToAdopt(twin, bundles);
         return;
       } catch (error) {
         log.warn({ error: String(error) }, 'adoption.twin_refused');
@@ -332,13 +349,28 @@ export class Supervisor {
     });
   }
 
-  /** Grants bundles, evenly over this zone's live switches, and tells them to adopt. */
-  async #grant(bundles: readonly BundleId[]): Promise<number> {
+  /**
+   * For the twin, whose zone has no switch left for them, or hands them over. Granted at once when the twin waits with letting go: it holds
+   * its own turn meanwhile, and two zones that hand over to each other must not wait for each other.
+   */
+  async #adoptForTwin(bundles: readonly BundleId[], to: SwitchId | undefined): Promise<number> {
+    if (to === undefined) return this.#grant(bundles);
+    const named = this.#liveSwitches().filter((child) => child.id === to);
+    if (named.length === 0) throw new TwinlineError('no_adopter', `switch ${to} is away, or takes no calls`);
+    return this.#grant(bundles, named);
+  }
+
+  async #askTwinToAdopt(channel: Channel, bundles: readonly BundleId[], to?: SwitchId): Promise<void> {
+    const data = { bundles, from: this.#options.zone, ...(to === undefined ? {} : { to }) };
+    await channel.request({ kind: 'adopt', data, lane: 'priority' }, GRANT_TIMEOUT_MS);
+  }
+
+  /** Grants bundles, evenly over these switches, and tells them to adopt. */
+  async #grant(bundles: readonly BundleId[], among: readonly Child[] = this.#adopters()): Promise<number> {
     const { state, zone, log } = this.#options;
-    const live = this.#liveSwitches();
-    if (live.length === 0) throw new Error('no live switch to grant to');
+    if (among.length === 0) throw new Error('no live switch to grant to');
     await Promise.all(
-      spreadBundles(bundles, live).map(async ({ child, share }) => {
+      spreadBundles(bundles, among).map(async ({ child, share }) => {
         const leases = await Promise.all(
           share.map((bundle) => state.grant(bundle, child.id as SwitchId, zone)),
         );
@@ -371,6 +403,13 @@ export class Supervisor {
     );
   }
 
+  /** What is being emptied takes nothing over, unless there is nobody else. */
+  #adopters(): Child[] {
+    const live = this.#liveSwitches();
+    const staying = live.filter((child) => !child.draining);
+    return staying.length > 0 ? staying : live;
+  }
+
   // --- what others are told ---------------------------------------------------------------------------------------
 
   #load(): number {
@@ -392,23 +431,59 @@ export class Supervisor {
       case 'status':
         return { kind: 'status', data: this.status() };
       case 'drain': {
-        const { target, on } = frame.data as { target: string; on: boolean };
-        this.#drain(target, on);
-        return { kind: 'drain', data: {} };
+        const { target, on } = frame.data as ControlToZone['drain'];
+        return { kind: 'drain', data: await this.#drain(target, on) };
+      }
+      case 'restart': {
+        const { target } = frame.data as ControlToZone['restart'];
+        return { kind: 'restart', data: await this.#restart(target) };
       }
       default:
         return undefined;
     }
   }
 
-  #drain(target: string, on: boolean): void {
-    const whole = target === `zone ${this.#options.zone}` || target === this.#options.zone;
+  /** No new work for the target; its calls go over to others. Undone, it gets bundles of its own again. */
+  async #drain(target: string, on: boolean): Promise<HandedOver> {
+    const whole = target === `zone ${this.#options.zone}`;
     if (whole) this.#draining = on;
-    for (const child of this.#children.values()) {
-      if (child.role !== 'switch' || !(whole || target === child.name || target === child.id)) continue;
+    const meant = [...this.#children.values()].filter(
+      (child) => child.role === 'switch' && (whole || target === child.name),
+    );
+    for (const child of meant) {
       child.draining = on;
       child.channel?.send({ kind: 'drain', data: { on } });
     }
+    const moved = { bundles: 0, calls: 0 };
+    for (const child of meant) {
+      const { bundles, calls } = await this.#serially(async () => {
+        if (on) return this.#handOvers.empty(child, whole);
+        const leases = await this.#options.state.leases();
+        if (!leases.some(({ owner }) => owner === child.id)) await this.#grantNew(child);
+        return { bundles: 0, calls: 0 };
+      });
+      moved.bundles += bundles;
+      moved.calls += calls;
+    }
+    return moved;
+  }
+
+  /** A switch is emptied first; its successor begins with bundles of its own. */
+  async #restart(target: string): Promise<ControlToZone['restart']['reply']> {
+    const child = this.#children.get(target);
+    if (child === undefined) throw new TwinlineError('bad_target', `${target} is none of this zone`);
+    if (child.role === 'switch') await this.#drain(target, true);
+    const serves = new Promise<Child>((resolve) => this.#awaited.set(target, resolve));
+    await child.stop();
+    return { pid: (await serves).process.pid };
+  }
+
+  /** Who waits for a child to serve again, by its name. */
+  readonly #awaited = new Map<string, (child: Child) => void>();
+
+  #serves(child: Child): void {
+    this.#awaited.get(child.name)?.(child);
+    this.#awaited.delete(child.name);
   }
 
   #later(delayMs: number, action: () => void): void {
