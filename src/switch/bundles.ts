@@ -18,7 +18,9 @@ export class Bundles {
   #next = 0;
 
   hold(bundle: BundleEpoch & { from?: ZoneId }, ready: Promise<void>): void {
-    this.#held.set(bundle.bundle, { epoch: bundle.epoch, own: bundle.from === undefined, calls: 0, ready });
+    // Granted twice in a row when a zone dies in the middle of handing over: its calls are here already.
+    const calls = this.#held.get(bundle.bundle)?.calls ?? 0;
+    this.#held.set(bundle.bundle, { epoch: bundle.epoch, own: bundle.from === undefined, calls, ready });
   }
 
   /** Another owner has it. True when we held it. */
@@ -34,7 +36,13 @@ export class Bundles {
     return this.#held.get(bundle)?.ready;
   }
 
-  /** What a message for the bundle has to wait for: its calls being read, or its going over. */
+  /** Whether we may still act for it under this epoch. */
+  owns(bundle: BundleId, epoch: number): boolean {
+    const held = this.#held.get(bundle);
+    return held?.epoch === epoch && held.leaving === undefined;
+  }
+
+  /** Set while the bundle goes over to another owner: what a message for it has to wait for. */
   leaving(bundle: BundleId): Promise<void> | undefined {
     return this.#held.get(bundle)?.leaving;
   }

@@ -127,6 +127,7 @@ export class CallCarrier {
     try {
       const opened = await this.#options.media.put(stream, () => running.streams[stream.id]);
       this.#options.opened(running, stream.id, opened.media);
+      if (!this.#options.stillOwned(running, stream.epoch)) return;
       if (running.call === undefined) {
         // The call ended while the stream was being opened: nobody else will close it.
         await this.#close(running, [stream.id], stream.epoch);

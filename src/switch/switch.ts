@@ -139,7 +139,7 @@ export class CallSwitch {
       handle: (running, event) => this.#calls.handle(running, event),
       opened: (running, stream, media) => this.#calls.streamOpened(running, stream, media),
       confirmed: () => this.#doubt,
-      stillOwned: (running, epoch) => this.#bundles.epochOf(running.bundle) === epoch,
+      stillOwned: ({ bundle }, epoch) => this.#bundles.owns(bundle, epoch),
     });
     this.#calls = new CallTable(
       {

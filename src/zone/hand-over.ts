@@ -10,10 +10,14 @@ export interface HandOverOptions {
   readonly zone: ZoneId;
   readonly state: StatePort;
   readonly log: Logger;
-  /** Live switches of this zone that may take calls over. */
-  readonly adopters: () => readonly Child[];
-  /** Grants to these switches of the own zone, and resolves when they have adopted. */
-  readonly grant: (bundles: readonly BundleId[], among: readonly Child[]) => Promise<unknown>;
+  /** The switches of this zone that can be reached. */
+  readonly live: () => readonly Child[];
+  /** Grants what `from` still holds to switches of the own zone that may have it; resolves when they have adopted. */
+  readonly grant: (
+    bundles: readonly BundleId[],
+    from: SwitchId,
+    may: (child: Child) => boolean,
+  ) => Promise<unknown>;
   /** Undefined while the twin is away. Resolves when the twin's switches have adopted. */
   readonly twin:
     | (() => ((bundles: readonly BundleId[], to?: SwitchId) => Promise<unknown>) | undefined)
@@ -33,15 +37,15 @@ export class HandOvers {
 
   /** Everything that the switch holds goes to its siblings, or with `toTwin`, or without siblings, to the twin zone. */
   async empty(from: Child, toTwin: boolean): Promise<HandedOver> {
-    const { state, zone, adopters, grant, twin } = this.#options;
+    const { state, zone, live, grant, twin } = this.#options;
     const held = (await state.leases()).filter((lease) => lease.owner === from.id && lease.zone === zone);
     if (held.length === 0) return { bundles: 0, calls: 0 };
-    const siblings = toTwin ? [] : adopters().filter((child) => child !== from);
+    const isAdopter = (child: Child): boolean => child !== from && !child.draining;
+    const hasSibling = !toTwin && live().some(isAdopter);
     const atTwin = twin?.();
-    const give =
-      siblings.length > 0
-        ? (bundles: readonly BundleId[]) => grant(bundles, siblings)
-        : atTwin && ((bundles: readonly BundleId[]) => atTwin(bundles));
+    const give = hasSibling
+      ? (bundles: readonly BundleId[]) => grant(bundles, from.id as SwitchId, isAdopter)
+      : atTwin && ((bundles: readonly BundleId[]) => atTwin(bundles));
     if (give === undefined)
       throw new TwinlineError(
         'no_adopter',
@@ -56,11 +60,14 @@ export class HandOvers {
 
   /** One bundle, to a switch of either zone. */
   async migrate(from: Child, bundle: BundleId, to: SwitchId): Promise<HandedOver> {
-    const { adopters, grant, twin } = this.#options;
+    const { live, grant, twin } = this.#options;
     if (from.id === to) return { bundles: 0, calls: 0 };
-    const sibling = adopters().find((child) => child.id === to);
+    const isSibling = live().some((child) => child.id === to);
     const atTwin = twin?.();
-    if (sibling !== undefined) return this.#move(from, [bundle], (bundles) => grant(bundles, [sibling]));
+    if (isSibling)
+      return this.#move(from, [bundle], (bundles) =>
+        grant(bundles, from.id as SwitchId, (child) => child.id === to),
+      );
     if (atTwin === undefined)
       throw new TwinlineError('no_adopter', `switch ${to} is away, or takes no calls`);
     return this.#move(from, [bundle], (bundles) => atTwin(bundles, to));
@@ -82,7 +89,7 @@ export class HandOvers {
     } catch (error) {
       log.error({ child: from.name, error: String(error) }, 'hand_over.failed');
       // Under a new epoch, so that whatever has become of the attempt cannot disturb it.
-      await grant(quiet.bundles, [from]);
+      await grant(quiet.bundles, from.id as SwitchId, (child) => child === from);
       throw error;
     }
     await channel.request(

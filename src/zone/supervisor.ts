@@ -21,7 +21,7 @@ import type {
   ZoneToSwitch,
   ZoneToZone,
 } from '../link/index.ts';
-import type { StatePort } from '../state/index.ts';
+import type { Lease, StatePort } from '../state/index.ts';
 import { type Child, type ChildRole, type Spawner, startChild } from './children.ts';
 import { fence, type ProcessEnder } from './fencing.ts';
 import { HandOvers } from './hand-over.ts';
@@ -86,8 +86,9 @@ export class Supervisor {
       zone: options.zone,
       state: options.state,
       log: options.log,
-      adopters: () => this.#adopters(),
-      grant: (bundles, among) => this.#grant(bundles, among),
+      live: () => this.#liveSwitches(),
+      grant: (bundles, from, may) =>
+        this.#grantHeld(bundles, ({ owner, zone }) => owner === from && zone === options.zone, may),
       twin: () => {
         const channel = this.#twin?.channel;
         if (channel?.open !== true) return undefined;
@@ -244,8 +245,7 @@ export class Supervisor {
       if (frame.kind === 'stats') this.#onStats(child, frame.data as Partial<SwitchToZone['stats']>);
       if (frame.kind !== 'migrate') return undefined;
       const { bundle, to } = frame.data as SwitchToZone['migrate'];
-      const moved = await this.#serially(() => this.#handOvers.migrate(child, bundle, to));
-      return { kind: 'migrate', data: moved };
+      return { kind: 'migrate', data: await this.#handOvers.migrate(child, bundle, to) };
     });
     channel.onClose(() => {
       if (child.channel === channel) child.channel = undefined;
@@ -349,15 +349,35 @@ export class Supervisor {
     });
   }
 
-  /**
-   * For the twin, whose zone has no switch left for them, or hands them over. Granted at once when the twin waits with letting go: it holds
-   * its own turn meanwhile, and two zones that hand over to each other must not wait for each other.
-   */
-  async #adoptForTwin(bundles: readonly BundleId[], to: SwitchId | undefined): Promise<number> {
-    if (to === undefined) return this.#grant(bundles);
-    const named = this.#liveSwitches().filter((child) => child.id === to);
-    if (named.length === 0) throw new TwinlineError('no_adopter', `switch ${to} is away, or takes no calls`);
-    return this.#grant(bundles, named);
+  /** For the twin, whose zone has no switch left for them, or hands them over. */
+  #adoptForTwin(bundles: readonly BundleId[], to: SwitchId | undefined): Promise<number> {
+    const { twin } = this.#options;
+    return this.#grantHeld(
+      bundles,
+      ({ zone }) => zone === twin,
+      (child) => (to === undefined ? this.#adopters().includes(child) : child.id === to),
+    );
+  }
+
+  /** Grants what is still held so to those who still may: while it waited for its turn, either may have died. */
+  #grantHeld(
+    bundles: readonly BundleId[],
+    heldSo: (lease: Lease) => boolean,
+    may: (child: Child) => boolean,
+  ): Promise<number> {
+    return this.#serially(async () => {
+      const asked = new Set(bundles);
+      const leases = await this.#options.state.leases();
+      const held = leases.filter((lease) => asked.has(lease.bundle) && heldSo(lease));
+      if (held.length === 0) return 0;
+      const adopters = this.#liveSwitches().filter(may);
+      if (adopters.length === 0)
+        throw new TwinlineError('no_adopter', 'who was to take the calls over is away, or takes none');
+      return this.#grant(
+        held.map(({ bundle }) => bundle),
+        adopters,
+      );
+    });
   }
 
   async #askTwinToAdopt(channel: Channel, bundles: readonly BundleId[], to?: SwitchId): Promise<void> {
@@ -456,16 +476,19 @@ export class Supervisor {
     }
     const moved = { bundles: 0, calls: 0 };
     for (const child of meant) {
-      const { bundles, calls } = await this.#serially(async () => {
-        if (on) return this.#handOvers.empty(child, whole);
-        const leases = await this.#options.state.leases();
-        if (!leases.some(({ owner }) => owner === child.id)) await this.#grantNew(child);
-        return { bundles: 0, calls: 0 };
-      });
+      const { bundles, calls } = on
+        ? await this.#handOvers.empty(child, whole)
+        : await this.#serially(() => this.#grantIfNone(child));
       moved.bundles += bundles;
       moved.calls += calls;
     }
     return moved;
+  }
+
+  async #grantIfNone(child: Child): Promise<HandedOver> {
+    const leases = await this.#options.state.leases();
+    if (!leases.some(({ owner }) => owner === child.id)) await this.#grantNew(child);
+    return { bundles: 0, calls: 0 };
   }
 
   /** A switch is emptied first; its successor begins with bundles of its own. */
