@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { CallFlow } from '../../test/support/call-flow.ts';
-import { adoptedStates, hangUp, scene, talk } from '../../test/support/call-scenario.ts';
-import { callStates } from './index.ts';
+import { hangUp, talk } from '../../test/support/call-scenario.ts';
 
 const overTls = {
   people: {
@@ -9,25 +8,6 @@ const overTls = {
     bob: { extension: '1002', transport: 'tls' },
   },
 } as const;
-
-describe('a call whose owner dies after every step', () => {
-  scene('goes through its whole life', {}, (it) => {
-    const { alice, bob } = it;
-    alice.calls('1002');
-    const invite = bob.request('INVITE');
-    bob.answers(invite, 180);
-    bob.answers(invite, 200, { body: bob.sdp() });
-    alice.acks(alice.response(200, 'INVITE'));
-    alice.asks('INVITE', { body: alice.sdp({ direction: 'sendonly', version: 2 }) });
-    bob.answers(bob.request('INVITE'), 200, { body: bob.sdp({ direction: 'recvonly', version: 2 }) });
-    alice.acks(alice.response(200, 'INVITE'));
-    hangUp(bob, alice);
-  });
-
-  it('was adopted in every state that there is', () => {
-    expect([...callStates].filter((state) => !adoptedStates.has(state))).toEqual([]);
-  });
-});
 
 describe('what died with the owner is said again over streams', () => {
   it('an INVITE', () => {

@@ -20,6 +20,7 @@ import {
   type CallRecord,
   callStates,
   type Step,
+  situationsOf,
   step,
 } from '../../src/call/index.ts';
 import type { Binding, DirectorySnapshot, MediaProfileName, User } from '../../src/directory/index.ts';
@@ -73,6 +74,8 @@ export class CallFlow {
   readonly snapshot: DirectorySnapshot;
   readonly phones = new Map<string, ScriptedPhone>();
   readonly states = new Set<string>();
+  /** Of the table of adoptions, what the call was in the middle of after some step. */
+  readonly situations = new Set<string>();
   steps = 0;
   largestCallBytes = 0;
   readonly #bindings: Binding[] = [];
@@ -220,6 +223,7 @@ export class CallFlow {
     if (this.call !== undefined) {
       if (!callStates.includes(this.call.state)) throw new Error(`no such state: ${this.call.state}`);
       this.states.add(this.call.state);
+      for (const situation of situationsOf(this.call)) this.situations.add(situation);
     }
     this.wakeAtMs = made.wakeAtMs;
     return { ...made, commands: JSON.parse(JSON.stringify(made.commands)) as CallCommand[] };

@@ -8,8 +8,8 @@ export interface Scene {
   readonly bob: ScriptedPhone;
 }
 
-/** Which states of a call the scenes of this file have been adopted in. */
-export const adoptedStates = new Set<string>();
+/** In the middle of what the calls of this file's scenes have been adopted: names of the table of adoptions. */
+export const adoptedIn = new Set<string>();
 
 /**
  * Plays a call flow twice: as it is, and with the owner dying after every single step. Both times it must come to the same end, and nothing of
@@ -27,7 +27,7 @@ export function scene(name: string, options: CallFlowOptions, play: (scene: Scen
       if (!adoptAfterEachStep) return;
       // A call that is refused at once has its record before anyone could adopt it.
       if (flow.states.size > 1) expect(flow.record.adoptions).toBeGreaterThan(0);
-      for (const state of flow.states) adoptedStates.add(state);
+      for (const situation of flow.situations) adoptedIn.add(situation);
     });
   }
 }

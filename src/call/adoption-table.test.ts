@@ -1,0 +1,151 @@
+import { describe, expect, it } from 'vitest';
+import { adoptedIn, hangUp, scene, talk } from '../../test/support/call-scenario.ts';
+import { header } from '../sip/index.ts';
+import { adoptions } from './index.ts';
+
+const overTls = {
+  people: {
+    alice: { extension: '1001', transport: 'tls' },
+    bob: { extension: '1002', transport: 'tls' },
+  },
+} as const;
+const withSrtp = {
+  people: { alice: { extension: '1001', profile: 'desk-128' }, bob: { extension: '1002' } },
+} as const;
+const inOrder = {
+  people: {
+    alice: { extension: '1001' },
+    bob: { extension: '1002', phones: 2, ring: { mode: 'in-order', maxWaitSec: 40 } },
+  },
+} as const;
+const crypto = [`1 AES_CM_128_HMAC_SHA1_80 inline:${Buffer.alloc(30, 1).toString('base64')}`];
+
+/** Each scene is played with its owner dying after every step; together they come to every entry of the table. */
+describe('a call whose owner dies after every step', () => {
+  scene('rings, is answered with keys, held by its caller and ended by both', withSrtp, (it) => {
+    const { alice, bob } = it;
+    alice.calls('1002', { crypto });
+    const invite = bob.request('INVITE');
+    bob.answers(invite, 180);
+    bob.answers(invite, 200, { body: bob.sdp() });
+    alice.acks(alice.response(200, 'INVITE'));
+    alice.asks('INVITE', { body: alice.sdp({ crypto, direction: 'sendonly', version: 2 }) });
+    bob.answers(bob.request('INVITE'), 200, { body: bob.sdp({ direction: 'recvonly', version: 2 }) });
+    alice.acks(alice.response(200, 'INVITE'));
+    alice.asks('BYE');
+    bob.asks('BYE');
+    bob.answers(bob.request('BYE'), 200);
+  });
+
+  scene('has early media in reliable responses, and an answer that waits for PRACK', {}, (it) => {
+    const { alice, bob } = it;
+    alice.calls('1002', {}, { headers: [{ name: 'Supported', value: '100rel' }] });
+    const invite = bob.request('INVITE');
+    bob.answers(invite, 183, {
+      body: bob.sdp(),
+      headers: [
+        { name: 'Require', value: '100rel' },
+        { name: 'RSeq', value: '1' },
+      ],
+    });
+    bob.answers(bob.request('PRACK'), 200);
+    bob.answers(invite, 200);
+    const early = alice.response(183);
+    alice.asks('PRACK', { headers: [{ name: 'RAck', value: `${header(early, 'RSeq')} 1 INVITE` }] });
+    alice.acks(alice.response(200, 'INVITE'));
+    hangUp(bob, alice);
+  });
+
+  scene('is offered late', {}, ({ alice, bob }) => {
+    alice.invite('1002');
+    bob.answers(bob.request('INVITE'), 200, { body: bob.sdp() });
+    alice.acks(alice.response(200), { body: alice.sdp() });
+    hangUp(alice, bob);
+  });
+
+  scene('rings one phone after the other', inOrder, ({ flow, alice, bob }) => {
+    const bob2 = flow.phone('bob2');
+    alice.calls('1002');
+    bob.answers(bob.request('INVITE'), 486);
+    bob2.answers(bob2.request('INVITE'), 200, { body: bob2.sdp() });
+    alice.acks(alice.response(200, 'INVITE'));
+    hangUp(bob2, alice);
+  });
+
+  scene('is cancelled before the phone has said anything', {}, ({ alice, bob }) => {
+    alice.calls('1002');
+    const invite = bob.request('INVITE');
+    alice.cancels();
+    alice.acks(alice.response(487));
+    bob.answers(invite, 180);
+    bob.answers(bob.request('CANCEL'), 200);
+    bob.answers(invite, 487);
+  });
+
+  scene('carries a digit, and a change that is refused', {}, (it) => {
+    const { alice, bob } = it;
+    talk(it);
+    alice.asks('INFO', { body: 'Signal=5\r\nDuration=160\r\n', contentType: 'application/dtmf-relay' });
+    bob.answers(bob.request('INFO'), 200);
+    alice.asks('INVITE', { body: alice.sdp({ direction: 'sendonly', version: 2 }) });
+    bob.answers(bob.request('INVITE'), 488);
+    alice.acks(alice.response(488));
+    hangUp(alice, bob);
+  });
+
+  scene('is refreshed, and the refresh meets one of the phone', {}, (it) => {
+    const { flow, alice, bob } = it;
+    talk(it);
+    flow.advance(900_000);
+    bob.answers(bob.request('INVITE'), 491);
+    alice.answers(alice.request('INVITE'), 200, { body: alice.sdp() });
+    flow.advance(4_100);
+    bob.answers(bob.request('INVITE'), 200, { body: bob.sdp() });
+    hangUp(alice, bob);
+  });
+
+  scene('loses a connection and finds another', overTls, (it) => {
+    const { flow, alice, bob } = it;
+    talk(it);
+    const { id } = bob.flow;
+    flow.moves('bob', '203.0.113.66', true);
+    flow.feed({ type: 'flow-closed', flow: id });
+    alice.asks('BYE');
+    bob.answers(bob.request('BYE'), 200);
+  });
+
+  scene('hears a phone from elsewhere', {}, (it) => {
+    const { flow, alice, bob } = it;
+    talk(it);
+    flow.moves('bob', '203.0.113.66', true);
+    bob.asks('BYE');
+    bob.response(200, 'BYE');
+    alice.answers(alice.request('BYE'), 200);
+  });
+
+  scene('is ended by a command, and its figures come one by one', {}, (it) => {
+    const { flow, alice, bob } = it;
+    talk(it);
+    flow.reportsLost = true;
+    flow.feed({ type: 'hangup', commandId: 'c1', actor: 'admin' });
+    const [stream] = flow.streams.keys();
+    flow.feed({ type: 'media-closed', reports: [{ ...noFigures, stream: stream! }] });
+    alice.answers(alice.request('BYE'), 200);
+    bob.answers(bob.request('BYE'), 200);
+  });
+
+  it('was adopted in the middle of everything that the table names', () => {
+    expect([...adoptions.keys()].filter((name) => !adoptedIn.has(name))).toEqual([]);
+  });
+});
+
+const noFigures = {
+  packetsReceived: 1,
+  packetsSent: 1,
+  octetsReceived: 160,
+  octetsSent: 160,
+  packetsLost: 0,
+  jitterMs: 0,
+  packetsRefused: { auth: 0, replay: 0, stranger: 0, malformed: 0, unmapped: 0 },
+  takenOver: 0,
+};
