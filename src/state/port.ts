@@ -37,6 +37,12 @@ export interface StatePort {
     limit: number,
   ): Promise<{ position: string; entry: unknown }[]>;
 
+  /**
+   * The store came back and may have lost what it had acknowledged last. Leases and durable writes are said again by the engine
+   * itself; who holds volatile values writes them again now. Gives how to stop listening. Absent where nothing acknowledged is lost.
+   */
+  onRestored?(listener: () => void): () => void;
+
   close(): Promise<void>;
 }
 

@@ -1,8 +1,18 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { afterAll, beforeAll, describe } from 'vitest';
 import { silentLogger, VirtualClock } from '../../src/base/index.ts';
-import { type LmdbState, MemoryCluster, type MemoryState, openLmdbState } from '../../src/state/index.ts';
+import { systemRandom } from '../../src/native/index.ts';
+import {
+  type LmdbState,
+  MemoryCluster,
+  type MemoryState,
+  openLmdbState,
+  openRedisState,
+  type StatePort,
+} from '../../src/state/index.ts';
+import { hasRedis, RedisServer } from '../support/redis.ts';
 import { stateContract } from './state.ts';
 
 stateContract('memory', async () => {
@@ -39,4 +49,39 @@ stateContract('LMDB', async () => {
       await rm(directory, { recursive: true });
     },
   };
+});
+
+describe.skipIf(!hasRedis)('with a Redis of its own', () => {
+  let server: RedisServer;
+  beforeAll(async () => {
+    server = await RedisServer.start();
+  });
+  afterAll(() => server?.close());
+
+  stateContract('Redis', async () => {
+    await server.ask('FLUSHALL');
+    const clock = new VirtualClock();
+    const ports: StatePort[] = [];
+    return {
+      clock,
+      async open(zone, twin) {
+        const place = { server: { host: '127.0.0.1', port: server.port } };
+        const port = await openRedisState({
+          place,
+          zone,
+          twin,
+          clock,
+          random: systemRandom,
+          log: silentLogger,
+        });
+        ports.push(port);
+        return port;
+      },
+      // The server forgets by itself.
+      sweep: async () => {},
+      async dispose() {
+        for (const port of ports) await port.close();
+      },
+    };
+  });
 });
