@@ -67,7 +67,7 @@ export class Maintenance {
         await this.#checkOthersServe(target.id);
         const moved = await this.drain(name, true);
         await this.#end(target);
-        await this.#options.start(name);
+        await this.#start(name);
         return moved;
       }
       case 'edge':
@@ -148,6 +148,22 @@ export class Maintenance {
           'not_ended',
           `${role} ${id} was asked to end and still runs: "twinline kill ${role} ${id}" ends it`,
         );
+      await new Promise<void>((resolve) => clock.after(LOOK_AGAIN_MS, resolve));
+    }
+  }
+
+  /** The launcher may hear of the end a moment after us. */
+  async #start(name: string): Promise<void> {
+    const { clock, start } = this.#options;
+    const untilMs = clock.nowMs() + ENDED_WITHIN_MS;
+    for (;;) {
+      try {
+        await start(name);
+        return;
+      } catch (error) {
+        const isHeardLater = error instanceof TwinlineError && error.code === 'already_running';
+        if (!isHeardLater || clock.nowMs() > untilMs) throw error;
+      }
       await new Promise<void>((resolve) => clock.after(LOOK_AGAIN_MS, resolve));
     }
   }

@@ -214,6 +214,7 @@ export class CallSwitch {
           };
         case 'gone-over':
           this.#handOver.goneOver((frame.data as ZoneToSwitch['gone-over']).bundles);
+          this.#tellStats();
           return { kind: 'gone-over', data: {} };
         case 'zone':
           this.#zoneLoad = { load: (frame.data as ZoneToSwitch['zone']).load, own: this.#load.load };
@@ -387,6 +388,7 @@ export class CallSwitch {
     if (adopted.length > 0) this.#options.log.warn({ bundles: adopted.length, calls }, 'bundles.adopted');
     for (const { bundle } of adopted) if (this.#bundles.isEmptyAdopted(bundle)) this.#giveUp(bundle);
     this.#tellLoad();
+    this.#tellStats();
     return calls;
   }
 
