@@ -3,7 +3,14 @@
  * committing and carrying out is the switch's business. Nothing here knows of sockets, processes or engines.
  */
 export { type Adoption, adoptions, situationsOf } from './adoption-table.ts';
-export { belongsTo, type CallSummaryCore, isHeardByAll, sipCallIdsOf, summaryOf } from './lookup.ts';
+export {
+  belongsTo,
+  type CallSummaryCore,
+  isHeardByAll,
+  leavesZone,
+  sipCallIdsOf,
+  summaryOf,
+} from './lookup.ts';
 export { CALL_SCHEMA_VERSION, type Call, type CallState, callStates } from './model.ts';
 export { beginCall, step } from './step.ts';
 export type * from './types.ts';

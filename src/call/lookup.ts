@@ -1,6 +1,7 @@
-import type { CallId } from '../base/index.ts';
+import { type CallId, unreachable } from '../base/index.ts';
 import { cseqOf, type SipMessage, tagOf, toOf } from '../sip/index.ts';
 import type { Call } from './model.ts';
+import type { CallCommand } from './types.ts';
 
 /** What a list of calls shows; the switch adds the zone and its own name. */
 export interface CallSummaryCore {
@@ -34,6 +35,25 @@ export function isHeardByAll(call: Call): boolean {
 }
 
 const AWAITS_ANSWER: ReadonlySet<string> = new Set(['Calling', 'Trying', 'Proceeding']);
+
+/**
+ * Whether a command reaches a phone or changes what one hears. A lone 100 Trying need not hurry, and the record of a call is complete when its
+ * last phone has heard of the end.
+ */
+export function leavesZone(command: CallCommand): boolean {
+  switch (command.type) {
+    case 'send':
+      return !command.text.startsWith('SIP/2.0 100 ');
+    case 'find-bindings':
+    case 'record':
+      return false;
+    case 'media-put':
+    case 'media-close':
+      return true;
+    default:
+      return unreachable(command);
+  }
+}
 
 /** The SIP Call-IDs by which the switch finds this call. */
 export function sipCallIdsOf(call: Call): string[] {

@@ -19,14 +19,15 @@ export function beginCall(newCall: NewCall, ctx: CallContext): Step<Call> {
 
 /** What follows from an event. The call that comes in is not changed. */
 export function step(call: Call, event: CallEvent, ctx: CallContext): Step<Call> {
-  if (changesNothing(call, event)) return { call, commands: [], wakeAtMs: nextWakeMs(call) };
+  if (changesNothing(call, event, ctx)) return { call, commands: [], wakeAtMs: nextWakeMs(call) };
   const work: Work = { call: copyOf(call), ctx, commands: [] };
   act(work, event);
   return finished(work);
 }
 
 /** The same value again tells the switch that there is nothing to write: each change of a stream is answered by its port once more. */
-function changesNothing(call: Call, event: CallEvent): boolean {
+function changesNothing(call: Call, event: CallEvent, { nowMs }: CallContext): boolean {
+  if (event.type === 'wake') return (nextWakeMs(call) ?? nowMs + 1) > nowMs;
   if (event.type === 'media-event') return event.event.type !== 'silent';
   if (event.type !== 'media-opened') return false;
   const { opened } = event;

@@ -18,24 +18,25 @@ import {
   type CallContext,
   type CallEvent,
   isHeardByAll,
+  leavesZone,
   type NewCall,
   type Step,
   sipCallIdsOf,
   step,
 } from '../call/index.ts';
 import type { DirectorySnapshot } from '../directory/index.ts';
-import { CALL_INDEX_ACCOUNT } from '../link/index.ts';
 import type { MediaEvent } from '../media/index.ts';
 import { callIdOf, fromOf, type SipMessage, tagOf } from '../sip/index.ts';
-import type { Sealer, StateKey, StatePort, Write } from '../state/index.ts';
+import type { Sealer, StatePort } from '../state/index.ts';
 import type { Bundles } from './bundles.ts';
 import type { CallCarrier } from './carry-out.ts';
+import { Checkpoints, KEEP_ENDED_MS } from './checkpoints.ts';
+import { Delay } from './delay.ts';
+import { detached, fromRest, toRest } from './resting.ts';
 import type { CallIdentity, RunningCall, StoredCall } from './running-call.ts';
 
-/** When the state cannot be reached, calls go on and their writing is tried again this often. */
-const STATE_RETRY_MS = 500;
-/** An ended call stays in the state until the phones have heard of it, but its key no longer than five seconds (TR-MEDIA-10). */
-const KEEP_ENDED_MS = 4_000;
+/** The longest that anything of an ended call is sent again: 64 × T1 (RFC 3261 §17, RFC 6026 §7), and a slice of time. */
+const REST_MS = 33_000;
 
 export interface CallTableOptions {
   readonly clock: Clock;
@@ -57,7 +58,7 @@ export interface CallTableOptions {
 /**
  * The calls that this switch owns. Every event goes the same way: step, write the new call and its commands in one record under
  * our epoch, then carry the commands out. While a record is being written further events step the call on; their
- * commands follow with the next record.
+ * commands follow with the next record. What is only asked within the zone is asked at once and not written: an adopter asks anew.
  */
 export class CallTable {
   readonly #options: CallTableOptions;
@@ -65,10 +66,28 @@ export class CallTable {
   readonly #calls = new Map<CallId, RunningCall>();
   readonly #bySipCallId = new Map<string, RunningCall[]>();
   readonly #byStream = new Map<StreamId, RunningCall>();
+  readonly #checkpoints: Checkpoints;
+  readonly #ended: Delay<RunningCall>;
+  readonly #resting: Delay<RunningCall>;
 
   constructor(options: CallTableOptions, carrier: CallCarrier) {
     this.#options = options;
     this.#carrier = carrier;
+    const { clock } = options;
+    this.#checkpoints = new Checkpoints(
+      {
+        ...options,
+        onLost: (running) => this.#forget(running),
+        onDeleted: (running) => this.#settle(running),
+      },
+      carrier,
+    );
+    this.#ended = new Delay(clock, { delayMs: KEEP_ENDED_MS, sliceMs: 0.1 * KEEP_ENDED_MS }, (running) => {
+      if (!running.deleted && this.#calls.get(running.id) === running) void this.#checkpoints.now(running);
+    });
+    this.#resting = new Delay(clock, { delayMs: REST_MS, sliceMs: 1_000 }, (running) =>
+      this.#forget(running),
+    );
   }
 
   get size(): number {
@@ -92,7 +111,10 @@ export class CallTable {
 
   find(message: SipMessage): RunningCall | undefined {
     const candidates = this.#bySipCallId.get(callIdOf(message) ?? '');
-    return candidates?.findLast((running) => running.call !== undefined && belongsTo(running.call, message));
+    return candidates?.findLast((running) => {
+      const call = running.call ?? fromRest(running.resting);
+      return call !== undefined && belongsTo(call, message);
+    });
   }
 
   /** Resolves when the call's first record is written. */
@@ -112,19 +134,25 @@ export class CallTable {
       call: undefined,
       streams: {},
     });
-    const written = this.#apply(running, beginCall(newCall, this.#context(running)), true);
+    const written = this.#apply(running, beginCall(newCall, this.#context(running)));
     return { running, written };
   }
 
   #take(call: CallIdentity & Pick<RunningCall, 'key' | 'call' | 'streams'>): RunningCall {
     const running: RunningCall = {
       ...call,
+      resting: undefined,
       outbox: [],
       dirty: false,
+      urgent: false,
       writing: Promise.resolve(),
       isWriting: false,
       unwritten: false,
+      checkpointed: undefined,
+      indexed: false,
       timer: undefined,
+      timerDueMs: 0,
+      wakeAtMs: 0,
       over: false,
       overMs: 0,
       deleted: false,
@@ -137,16 +165,36 @@ export class CallTable {
 
   /** Resolves when what follows from the event is written and carried out as far as it leaves this process. */
   handle(running: RunningCall, event: CallEvent): Promise<void> {
+    if (running.resting !== undefined) {
+      this.#disturb(running, running.resting, event);
+      return Promise.resolve();
+    }
     // What goes over to another owner must not change here any more; its adopter asks for every open answer again.
     if (running.call === undefined || this.#options.bundles.leaving(running.bundle)) return Promise.resolve();
     const before = running.call;
     const result = this.#step(running, before, event);
     if (result === undefined) return Promise.resolve();
-    if (event.type !== 'wake' && result.call === before && result.commands.length === 0) {
+    const { call, commands } = result;
+    if (
+      commands.length === 0 &&
+      (call === before || (event.type === 'wake' && call?.state === before.state))
+    ) {
+      // What a wake leads to by itself, another's leads to as well.
+      running.call = call;
       this.#arm(running, result.wakeAtMs);
       return Promise.resolve();
     }
-    return this.#apply(running, result, result.call !== before || result.commands.length > 0);
+    return this.#apply(running, result);
+  }
+
+  /** Something came again for a call that has ended. */
+  #disturb(running: RunningCall, resting: Uint8Array, event: CallEvent): void {
+    const call = event.type === 'message' ? fromRest(resting) : undefined;
+    const epoch = this.#options.bundles.epochOf(running.bundle);
+    if (call === undefined || epoch === undefined) return;
+    const result = this.#step(running, call, event);
+    if (result?.call !== undefined) running.resting = toRest(result.call);
+    if (result !== undefined) this.#carrier.carryOut(running, result.commands, epoch);
   }
 
   /** A bug in the call's logic costs the event, never the process and the other calls in it. */
@@ -166,8 +214,7 @@ export class CallTable {
         const running = this.#byStream.get(stream);
         if (running === undefined || running.streams[stream] === media) continue;
         running.streams = { ...running.streams, [stream]: media };
-        running.dirty = true;
-        void this.#write(running);
+        void this.#checkpoints.now(running);
       }
       return;
     }
@@ -177,7 +224,8 @@ export class CallTable {
 
   streamOpened(running: RunningCall, stream: StreamId, media: MediaId): void {
     if (running.streams[stream] !== media) running.streams = { ...running.streams, [stream]: media };
-    this.#byStream.set(stream, running);
+    // Of a call that ended meanwhile nothing is to be heard any more.
+    if (running.call !== undefined) this.#byStream.set(stream, running);
   }
 
   /** Takes a call of a dead owner over: carries its last commands out again, then lets the call know. */
@@ -197,7 +245,7 @@ export class CallTable {
     for (const stream of Object.keys(running.streams)) this.#byStream.set(stream as StreamId, running);
     this.#index(running);
     const result = step(stored.call, { type: 'adopted' }, this.#context(running));
-    await this.#apply(running, { ...result, commands: [...stored.outbox, ...result.commands] }, true);
+    await this.#apply(running, { ...result, commands: [...stored.outbox, ...result.commands] });
   }
 
   /** Another owner has the bundle: forget its calls without a word to anyone. */
@@ -206,6 +254,7 @@ export class CallTable {
       if (running.bundle !== bundle) continue;
       running.outbox = [];
       running.dirty = false;
+      running.urgent = false;
       this.#forget(running);
     }
   }
@@ -220,7 +269,9 @@ export class CallTable {
       running.timer?.cancel();
       running.timer = undefined;
     }
-    await Promise.all(leaving.map((running) => (running.dirty ? this.#write(running) : running.writing)));
+    await Promise.all(
+      leaving.map((running) => (running.dirty ? this.#checkpoints.now(running) : running.writing)),
+    );
     if (leaving.some((running) => running.unwritten)) {
       this.#options.bundles.stay(bundle);
       for (const running of leaving) void this.handle(running, { type: 'adopted' });
@@ -247,17 +298,29 @@ export class CallTable {
     };
   }
 
-  #apply(running: RunningCall, result: Step<Call>, changed: boolean): Promise<void> {
-    running.call = result.call;
-    if (result.call === undefined || result.call.state === 'ended') this.#over(running);
-    running.outbox.push(...result.commands);
-    if (changed) running.dirty = true;
+  #apply(running: RunningCall, { call, commands, wakeAtMs }: Step<Call>): Promise<void> {
+    running.call = call;
+    if (call === undefined || call.state === 'ended') this.#over(running);
+    const asked: CallCommand[] = [];
+    let leaves = false;
+    for (const command of commands) {
+      if (isAsked(running, command)) asked.push(command);
+      else {
+        running.outbox.push(command);
+        leaves ||= leavesZone(command);
+      }
+    }
     this.#index(running);
-    this.#arm(running, result.wakeAtMs);
-    return changed ? this.#write(running) : Promise.resolve();
+    this.#arm(running, wakeAtMs);
+    const epoch = this.#options.bundles.epochOf(running.bundle);
+    if (asked.length > 0 && epoch !== undefined) this.#carrier.carryOut(running, asked, epoch);
+    return leaves || this.#checkpoints.isToBeDeleted(running)
+      ? this.#checkpoints.now(running)
+      : this.#checkpoints.soon(running);
   }
 
   #index(running: RunningCall): void {
+    if (running.resting !== undefined) return;
     const ids = running.call === undefined ? [] : sipCallIdsOf(running.call);
     const before = running.sipCallIds;
     if (ids.length === before.length && ids.every((id, at) => id === before[at])) return;
@@ -269,133 +332,62 @@ export class CallTable {
     }
     for (const id of ids) {
       if (before.includes(id)) continue;
-      this.#bySipCallId.set(id, [...(this.#bySipCallId.get(id) ?? []), running]);
+      const others = this.#bySipCallId.get(id);
+      if (others === undefined) this.#bySipCallId.set(detached(id), [running]);
+      else others.push(running);
     }
     running.sipCallIds = ids;
   }
 
+  /** Moves the timer only when it would run too late: most waits are over before they end. */
   #arm(running: RunningCall, wakeAtMs: number | undefined): void {
-    running.timer?.cancel();
-    running.timer = undefined;
-    if (wakeAtMs === undefined || running.call === undefined) return;
-    running.timer = this.#options.clock.after(Math.max(0, wakeAtMs - this.#options.clock.nowMs()), () => {
+    if (wakeAtMs === undefined || running.call === undefined) {
+      running.timer?.cancel();
       running.timer = undefined;
-      void this.handle(running, { type: 'wake' });
+      return;
+    }
+    running.wakeAtMs = wakeAtMs;
+    if (running.timer !== undefined && running.timerDueMs <= wakeAtMs) return;
+    running.timer?.cancel();
+    const delayMs = Math.max(0, wakeAtMs - this.#options.clock.nowMs());
+    running.timerDueMs = wakeAtMs;
+    running.timer = this.#options.clock.after(delayMs, () => {
+      running.timer = undefined;
+      if (running.wakeAtMs > this.#options.clock.nowMs()) this.#arm(running, running.wakeAtMs);
+      else void this.handle(running, { type: 'wake' });
     });
   }
 
-  #write(running: RunningCall): Promise<void> {
-    if (!running.isWriting) running.writing = this.#writeAll(running);
-    return running.writing;
+  /** It is deleted in the state: what lingers takes as little room as can be. */
+  #settle(running: RunningCall): void {
+    const { call } = running;
+    if (call === undefined) {
+      if (running.resting === undefined) this.#forget(running);
+      return;
+    }
+    if (call.state !== 'ended' || !isHeardByAll(call)) return;
+    running.resting = toRest(call);
+    running.call = undefined;
+    running.timer?.cancel();
+    running.timer = undefined;
+    this.#forgetStreams(running);
+    this.#resting.add(running);
   }
 
-  async #writeAll(running: RunningCall): Promise<void> {
-    running.isWriting = true;
-    try {
-      // Left and marked as left in one breath: whoever makes the call dirty afterwards begins anew.
-      while (running.dirty) {
-        if (!(await this.#writeOnce(running))) return;
-      }
-    } finally {
-      running.isWriting = false;
-    }
+  #forgetStreams(running: RunningCall): void {
+    for (const stream of Object.keys(running.streams)) this.#byStream.delete(stream as StreamId);
+    running.streams = {};
   }
-
-  /** False when the call is not ours any more. */
-  async #writeOnce(running: RunningCall): Promise<boolean> {
-    running.dirty = false;
-    const commands = running.outbox;
-    running.outbox = [];
-    const epoch = this.#options.bundles.epochOf(running.bundle);
-    if (epoch === undefined) {
-      this.#forget(running);
-      return false;
-    }
-    const ended = this.#isToBeDeleted(running);
-    if (ended && running.deleted) {
-      this.#carrier.carryOut(running, commands, epoch);
-      if (running.call === undefined) this.#forget(running);
-      return true;
-    }
-    // A record must not be lost between the next write of its call, which forgets the command, and its own writing.
-    if (ended) await this.#carrier.keepRecords(running, commands);
-    let written = false;
-    try {
-      await this.#options.state.commit(this.#writes(running, commands, ended), {
-        durability: 'volatile',
-        fence: { bundle: running.bundle, epoch },
-      });
-      written = true;
-      running.unwritten = false;
-    } catch (error) {
-      if (error instanceof TwinlineError && error.code === 'fenced') {
-        this.#options.log.warn({ call: running.id, bundle: running.bundle }, 'call.fenced');
-        this.#forget(running);
-        return false;
-      }
-      // The state is away: owners go on, nobody adopts. Written again when it is back.
-      running.unwritten = true;
-      this.#options.log.error({ call: running.id, error: String(error) }, 'call.not_written');
-      this.#options.clock.after(STATE_RETRY_MS, () => {
-        running.dirty = true;
-        void this.#write(running);
-      });
-    }
-    // Erased only after a deletion that our epoch allowed: an adopter's copy needs the key (TR-MEDIA-10).
-    if (ended && written) {
-      running.deleted = true;
-      this.#options.sealer.erase(running.key);
-    }
-    this.#carrier.carryOut(running, commands, epoch);
-    if (!ended) await this.#carrier.keepRecords(running, commands);
-    if (running.deleted && running.call === undefined && !running.dirty) this.#forget(running);
-    return true;
-  }
-
-  #isToBeDeleted({ over, overMs, call, deleted }: RunningCall): boolean {
-    if (deleted || call === undefined) return true;
-    return over && (isHeardByAll(call) || this.#options.clock.nowMs() - overMs >= KEEP_ENDED_MS);
-  }
-
-  #writes(running: RunningCall, outbox: readonly CallCommand[], ended: boolean): Write[] {
-    const call: StateKey = { account: running.account, kind: 'call', id: `${running.bundle}/${running.id}` };
-    const index: StateKey = { account: CALL_INDEX_ACCOUNT, kind: 'call-index', id: running.index };
-    if (ended || running.call === undefined) {
-      return [
-        { op: 'delete', key: call },
-        { op: 'delete', key: index },
-      ];
-    }
-    const stored: StoredCall = {
-      v: 1,
-      call: running.call,
-      outbox,
-      streams: running.streams,
-      account: running.account,
-      directoryNumber: running.directoryNumber,
-      index: running.index,
-    };
-    // With a time given the engine need not look at the version before: in calls the epoch decides, and under one epoch the last write.
-    const updatedUtcMs = this.#options.clock.utcMs();
-    const value = this.#options.sealer.seal(stored, running.key);
-    const writes: Write[] = [{ op: 'put', key: call, value, updatedUtcMs }];
-    if (!this.#indexed.has(running)) {
-      this.#indexed.add(running);
-      writes.push({ op: 'put', key: index, value: running.bundle, updatedUtcMs });
-    }
-    return writes;
-  }
-
-  /** Calls whose index entry is written: it never changes. */
-  readonly #indexed = new WeakSet<RunningCall>();
 
   #forget(running: RunningCall): void {
     if (this.#calls.get(running.id) !== running) return;
     running.call = undefined;
+    running.resting = undefined;
     this.#arm(running, undefined);
     this.#index(running);
-    for (const stream of Object.keys(running.streams)) this.#byStream.delete(stream as StreamId);
+    this.#forgetStreams(running);
     this.#calls.delete(running.id);
+    running.checkpointed?.resolve();
     this.#over(running);
     this.#options.onForgotten(running);
   }
@@ -405,12 +397,16 @@ export class CallTable {
     running.over = true;
     running.overMs = this.#options.clock.nowMs();
     this.#options.onOver(running);
-    this.#options.clock.after(KEEP_ENDED_MS, () => {
-      if (running.deleted || this.#calls.get(running.id) !== running) return;
-      running.dirty = true;
-      void this.#write(running);
-    });
+    this.#ended.add(running);
   }
+}
+
+/** What needs no record: an adopter asks it anew. A stream that runs is changed together with what the phones are told. */
+function isAsked({ streams }: RunningCall, command: CallCommand): boolean {
+  return (
+    command.type === 'find-bindings' ||
+    (command.type === 'media-put' && streams[command.stream.id] === undefined)
+  );
 }
 
 /** The id of a call's index entry: what an edge can read from a CANCEL, or from an INVITE that comes again. */

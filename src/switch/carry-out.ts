@@ -96,7 +96,7 @@ export class CallCarrier {
       owner: { bundle: running.bundle, epoch },
       ...(remote === undefined ? {} : { remote }),
     });
-    ladders.capture(running.id, {
+    ladders.capture(running, {
       utcMs: clock.utcMs(),
       leg: command.leg,
       direction: 'out',

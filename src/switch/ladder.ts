@@ -22,7 +22,7 @@ export class Ladders {
   }
 
   capture(
-    call: CallId,
+    { id, over }: { readonly id: CallId; readonly over: boolean },
     message: {
       utcMs: number;
       leg: string;
@@ -32,17 +32,21 @@ export class Ladders {
       text: string;
     },
   ): void {
-    let entries = this.#calls.get(call);
+    let entries = this.#calls.get(id);
     if (entries === undefined) {
+      // What comes again for a call that others have pushed out.
+      if (over) return;
       entries = [];
-      this.#calls.set(call, entries);
+      this.#calls.set(id, entries);
     }
     if (entries.length >= ENTRIES_PER_CALL) entries.splice(ENTRIES_PER_CALL / 2, 1);
     const { text, ...rest } = message;
     entries.push({ ...rest, masked: maskMessage(text) });
   }
 
+  /** Once for each call. What is said of it from now on is still captured. */
   ended(call: CallId): void {
+    if (!this.#calls.has(call)) this.#calls.set(call, []);
     this.#ended.push(call);
     if (this.#ended.length > ENDED_CALLS) this.#calls.delete(this.#ended.shift()!);
   }

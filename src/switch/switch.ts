@@ -349,7 +349,7 @@ export class CallSwitch {
 
   #capture(running: RunningCall, message: SipMessage, flow: Flow, bytes: Uint8Array): void {
     const callId = callIdOf(message);
-    this.#ladders.capture(running.id, {
+    this.#ladders.capture(running, {
       utcMs: this.#options.clock.utcMs(),
       leg: running.call?.legs.find((leg) => leg.sipCallId === callId)?.id ?? '',
       direction: 'in',
@@ -454,6 +454,7 @@ export class CallSwitch {
 
   #onOver({ id, call }: RunningCall): void {
     this.#load.callEnded();
+    this.#ladders.ended(id);
     const { sessionId, end, adoptions } = call ?? {};
     this.#options.log.info(
       { call: id, sessionId, outcome: end?.outcome, status: end?.status, by: end?.by, adoptions },
@@ -463,7 +464,6 @@ export class CallSwitch {
   }
 
   #onForgotten(running: RunningCall): void {
-    this.#ladders.ended(running.id);
     if (this.#bundles.count(running.bundle, -1)) this.#giveUp(running.bundle);
   }
 

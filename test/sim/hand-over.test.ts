@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { DirectorySnapshot } from '../../src/directory/index.ts';
 import { memoryLink } from '../../src/link/index.ts';
-import { delays, type Moment, moments, planOf } from './moments.ts';
+import { delays, type Moment, moments, planOf, slowDown } from './moments.ts';
 import { demoDirectory } from './phones.ts';
 import { type RunResult, run } from './run.ts';
 import type { World, ZoneName } from './world.ts';
@@ -37,12 +37,17 @@ interface Drain {
   readonly dies?: 'switch' | 'sibling' | 'zone';
 }
 
-async function drainAt({ state, call, is = () => true }: Moment, afterMs: number, { whole, dies }: Drain) {
+async function drainAt(
+  { state, call, slow, is = () => true }: Moment,
+  afterMs: number,
+  { whole, dies }: Drain,
+) {
   let emptied: string | undefined;
   let moved: unknown;
   const result: RunResult = await run(planOf(call ?? {}), {
     directory,
     prepare: (world, faults) => {
+      slowDown(world, slow);
       world.onCall = (now, by) => {
         if (emptied !== undefined || now.state !== state || !is(now)) return;
         const zone = by.id[0] as ZoneName;

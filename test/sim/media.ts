@@ -16,6 +16,9 @@ export interface SimStream {
   takenOver: number;
 }
 
+/** A stream whose switch is gone and that no adopter has asked for by then is ended: it was opened for what was never written. */
+const ORPHAN_MS = 20_000;
+
 /** How long a media process takes to see that its twin is gone and to go on in its place. */
 const TAKE_OVER_MS = 3;
 
@@ -32,7 +35,11 @@ export class SimMedia {
   twin: SimMedia | undefined;
   readonly #epochs = new Map<BundleId, number>();
   readonly #channels = new Set<Channel>();
+  /** Who asked for the stream last. */
+  readonly #askers = new Map<StreamId, Channel>();
   readonly #ports: { next: number };
+  /** How long opening a stream takes. */
+  opensAfterMs = 0;
 
   constructor(process: SimProcess, ports: { next: number }) {
     this.id = process.id as MediaId;
@@ -58,15 +65,41 @@ export class SimMedia {
 
   accept(channel: Channel): void {
     this.#channels.add(channel);
-    channel.onClose(() => this.#channels.delete(channel));
-    channel.onFrame((frame) => this.#onFrame(frame));
+    channel.onClose(() => {
+      this.#channels.delete(channel);
+      this.process.clock.after(ORPHAN_MS, () => this.#endOrphansOf(channel));
+    });
+    channel.onFrame((frame) => {
+      const isOpening =
+        frame.kind === 'put' && !this.streams.has((frame.data as SwitchToMedia['put']).stream.id);
+      if (!isOpening || this.opensAfterMs === 0) return this.#onFrame(frame, channel);
+      return new Promise((resolve, reject) => {
+        this.process.clock.after(this.opensAfterMs, () => {
+          try {
+            resolve(this.#onFrame(frame, channel));
+          } catch (error) {
+            reject(error);
+          }
+        });
+      });
+    });
   }
 
   acceptZone(channel: Channel): void {
     channel.onFrame((frame) => (frame.kind === 'ping' ? { kind: 'ping', data: {} } : undefined));
   }
 
-  #onFrame(frame: Frame): Frame | undefined {
+  #endOrphansOf(asker: Channel): void {
+    for (const [id, channel] of this.#askers) if (channel === asker) this.#end(id);
+  }
+
+  #end(id: StreamId): void {
+    this.streams.delete(id);
+    this.twin?.standby.delete(id);
+    this.#askers.delete(id);
+  }
+
+  #onFrame(frame: Frame, channel: Channel): Frame | undefined {
     switch (frame.kind) {
       case 'put': {
         const { stream } = frame.data as SwitchToMedia['put'];
@@ -79,6 +112,7 @@ export class SimMedia {
           takenOver: known?.takenOver ?? 0,
         };
         this.streams.set(stream.id, next);
+        this.#askers.set(stream.id, channel);
         this.twin?.standby.set(stream.id, next);
         return { kind: 'put', data: { ...next.opened, media: this.id } satisfies StreamOpened };
       }
@@ -88,8 +122,7 @@ export class SimMedia {
         const standsBy = streams.some((id) => this.standby.has(id));
         const reports = streams.flatMap((id) => {
           const stream = this.streams.get(id);
-          this.streams.delete(id);
-          this.twin?.standby.delete(id);
+          this.#end(id);
           return stream === undefined ? [] : [reportOf(stream)];
         });
         if (reports.length === 0 && standsBy)

@@ -1,7 +1,7 @@
 import type { Call } from '../../src/call/index.ts';
 import type { CallPlan, Plan } from './plan.ts';
 import { type RunOptions, type RunResult, run } from './run.ts';
-import type { ZoneName } from './world.ts';
+import type { World, ZoneName } from './world.ts';
 
 /** Ada calls Charles, who answers; they talk, she holds him for a while, and hangs up. */
 const talk: CallPlan = {
@@ -22,6 +22,8 @@ export interface Moment {
   readonly state: Call['state'];
   readonly name: string;
   readonly call?: Partial<CallPlan>;
+  /** What takes its time: otherwise nothing is written before the first phone is to hear of it. */
+  readonly slow?: 'registrations' | 'media';
   /** More than the state says. */
   readonly is?: (call: Call) => boolean;
 }
@@ -36,8 +38,13 @@ const answered = (call: Call, method: string, leg: 'caller' | 'callee'): boolean
 
 /** Every state of a call, and within some of them what can be half done. */
 export const moments: readonly Moment[] = [
-  { state: 'routing', name: 'the INVITE has come in and nobody rings yet' },
-  { state: 'calling', name: 'devices are given their media ports' },
+  { state: 'routing', name: 'the INVITE has come in and nobody rings yet', slow: 'registrations' },
+  {
+    state: 'calling',
+    name: 'devices are given their media ports',
+    slow: 'media',
+    is: (call) => !sent(call, 'INVITE', 'callee'),
+  },
   { state: 'calling', name: 'the INVITE has gone out', is: (call) => sent(call, 'INVITE', 'callee') },
   { state: 'ringing', name: 'it rings' },
   { state: 'ringing', name: 'it rings with early media', call: { earlyMedia: true } },
@@ -84,6 +91,18 @@ export const delays = [
   ['when the phones have it', 3],
 ] as const;
 
+/** More than the switch waits for answers from inside the zone before it writes what it has. */
+const SLOW_MS = 150;
+
+/** Makes slow what the moment needs to be so. */
+export function slowDown(world: World, slow: Moment['slow']): void {
+  // Phones register before that.
+  world.clock.after(2_500, () => {
+    if (slow === 'registrations') world.registrationsWaitMs = SLOW_MS;
+    if (slow === 'media') for (const media of world.media.values()) media.opensAfterMs = SLOW_MS;
+  });
+}
+
 export const planOf = (call: Partial<CallPlan>): Plan => ({
   seed: 5,
   network: { lossRatio: 0, duplicateRatio: 0, delayMs: { min: 1, max: 1.5 } },
@@ -121,7 +140,7 @@ export async function killAfterLosing(
 
 /** Plays the call, and kills its zone at that moment. `cameTo`: whether the moment came. */
 export async function killAt(
-  { state, call, is = () => true }: Moment,
+  { state, call, slow, is = () => true }: Moment,
   afterMs: number,
   options: RunOptions,
 ): Promise<RunResult & { readonly cameTo: boolean }> {
@@ -129,6 +148,7 @@ export async function killAt(
   const result = await run(planOf(call ?? {}), {
     ...options,
     prepare: (world, faults) => {
+      slowDown(world, slow);
       world.onCall = (now, by) => {
         if (killed !== undefined || now.state !== state || !is(now)) return;
         const zone = by.id[0] as ZoneName;

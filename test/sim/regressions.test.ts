@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import type { Call } from '../../src/call/index.ts';
 import type { DirectorySnapshot } from '../../src/directory/index.ts';
 import type { Faults } from './faults.ts';
-import { planOf } from './moments.ts';
+import { type Moment, planOf, slowDown } from './moments.ts';
 import { demoDirectory } from './phones.ts';
 import type { CallPlan } from './plan.ts';
 import type { SimProcess } from './process.ts';
@@ -19,11 +19,13 @@ async function play(
   call: Partial<CallPlan>,
   state: Call['state'],
   when: (its: { zone: ZoneName; owner: SimProcess; world: World; faults: Faults }) => void,
+  slow?: Moment['slow'],
 ): Promise<readonly string[]> {
   let happened = false;
   const { broken } = await run(planOf(call), {
     directory,
     prepare: (world, faults) => {
+      slowDown(world, slow);
       world.onCall = (now, owner) => {
         if (happened || now.state !== state) return;
         happened = true;
@@ -45,8 +47,11 @@ describe('a call', () => {
   });
 
   it('rings though nobody could be asked for the phones at first', async () => {
-    const broken = await play({}, 'routing', ({ faults }) =>
-      faults.happen({ what: 'state-away', how: 'rejects', forMs: 2_500 }),
+    const broken = await play(
+      {},
+      'routing',
+      ({ faults }) => faults.happen({ what: 'state-away', how: 'rejects', forMs: 2_500 }),
+      'registrations',
     );
     expect(broken).toEqual([]);
   });

@@ -7,6 +7,8 @@ export interface SimStateOptions {
   readonly port: MemoryState;
   /** How long the next operation takes, in all. */
   readonly delayMs: () => number;
+  /** How long a question for values of that kind waits before that. */
+  readonly waitMs: (kind: StateKind) => number;
   /** A commit has just happened, and its process does not know it yet. */
   readonly committed: (process: SimProcess, writes: readonly Write[]) => void;
   /** Planted mistakes: see `Mistake`. */
@@ -19,7 +21,7 @@ export interface SimStateOptions {
  * lives. So a process can die, or be stopped, before a commit, or between the commit and the news of it.
  */
 export function simState(options: SimStateOptions): StatePort {
-  const { process, port, delayMs, committed } = options;
+  const { process, port, delayMs, waitMs, committed } = options;
   const soon = (ms: number) => new Promise<void>((resolve) => process.clock.after(ms, resolve));
   const run = async <T>(operation: () => Promise<T>, done: () => void = () => {}): Promise<T> => {
     const ms = delayMs();
@@ -34,14 +36,19 @@ export function simState(options: SimStateOptions): StatePort {
       throw error;
     }
   };
+  const ask = async <T>(kind: StateKind, question: () => Promise<T>): Promise<T> => {
+    const ms = waitMs(kind);
+    if (ms > 0) await soon(ms);
+    return run(question);
+  };
   // A mistake: the owner is told at once, and what it commits is written a little later, in order.
   let late = Promise.resolve();
   const { commitLateMs } = options;
   return {
     capabilities: port.capabilities,
-    get: (key) => run(() => port.get(key)),
+    get: (key) => ask(key.kind, () => port.get(key)),
     list: <T>(account: AccountId, kind: StateKind, idPrefix?: string) =>
-      run(async () => {
+      ask(kind, async () => {
         const found = await port.list<T>(account, kind, idPrefix);
         return options.onList === undefined ? found : (found.map(options.onList) as Stored<T>[]);
       }),

@@ -85,6 +85,8 @@ export class World {
   readonly sealer: Sealer;
   /** Whether the network loses a message to a phone, beside what it loses by chance. */
   loses: ((bytes: Uint8Array) => boolean) | undefined;
+  /** How long a question for registrations waits before it is asked of the state. */
+  registrationsWaitMs = 0;
   /** A call has just been written as it now is, and its switch does not know it yet. */
   onCall: ((call: Call, by: SimProcess) => void) | undefined;
   readonly edgeAddress: Address = { address: '127.0.0.1', port: 5060 };
@@ -324,6 +326,7 @@ export class World {
       process,
       port,
       delayMs: () => 0.2 + this.#chance() * 1.8,
+      waitMs: (kind) => (kind === 'registration' ? this.registrationsWaitMs : 0),
       committed: (by, writes) => {
         this.history.add(`${by.name} has committed`);
         this.history.pass('commit', by);
