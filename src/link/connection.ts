@@ -2,12 +2,18 @@ import { type Clock, type Logger, type Timer, TwinlineError } from '../base/inde
 import type { Channel, Frame, Peer } from './channel.ts';
 import { type Envelope, FrameReader, FrameType, FrameWriter, Lane, type WireFrame } from './frame.ts';
 import { type Greeting, greetingOf, readGreeting } from './greeting.ts';
+import { HandledFrames } from './handled.ts';
 import { SentFrames, type WaitingRequest, type Window } from './sent.ts';
 import type { Wire } from './wire.ts';
 
 export const DEFAULT_WINDOW: Window = { frames: 1024, bytes: 4 << 20 };
 /** A peer that connected and does not say who it is is let go. */
 const GREETING_MS = 5000;
+/**
+ * An acknowledgement waits for company once or twice as long. Meanwhile the peer holds a copy of the frame, and says it again to a
+ * successor if this process dies: a retransmission to whoever gets it.
+ */
+const ACKNOWLEDGE_MS = 5;
 /** Our frames are bounded by the window; answers, which are not, by this. */
 const MAX_UNREAD_BYTES = 16 << 20;
 
@@ -47,7 +53,11 @@ export class Connection implements Channel {
     { frames: 0, bytes: 0 },
     { frames: 0, bytes: 0 },
   ];
-  readonly #handled: readonly [number[], number[]] = [[], []];
+  readonly #handled: HandledFrames;
+  /** Runs while acknowledgements may be waiting: one timer for all of them, and not moved by each. */
+  #acknowledging: Timer | undefined;
+  /** Some left since that timer was set, so that what waits now came later. */
+  #acknowledged = false;
   readonly #window: Window;
   #order = 0;
   #state: 'greeting' | 'open' | 'closed' = 'greeting';
@@ -69,6 +79,7 @@ export class Connection implements Channel {
     const window = options.window ?? DEFAULT_WINDOW;
     this.#window = window;
     this.#sent = [new SentFrames(window), new SentFrames(priorityWindow(window))];
+    this.#handled = new HandledFrames(window, priorityWindow(window));
     wire.onBytes = (bytes) => this.#receive(bytes);
     wire.onDrain = () => {
       this.#congested = false;
@@ -197,7 +208,6 @@ export class Connection implements Channel {
     if (this.#state === 'closed') return;
     this.#acknowledge(Lane.normal);
     this.#acknowledge(Lane.priority);
-    this.#wire.cork();
     for (const lane of [Lane.link, Lane.priority, Lane.normal]) {
       const writer = this.#writers[lane];
       while (!this.#congested || evenIfCongested) {
@@ -206,15 +216,13 @@ export class Connection implements Channel {
         this.#congested = !this.#wire.send(chunk);
       }
     }
-    this.#wire.uncork();
+    this.#wire.flush();
   }
 
   #acknowledge(lane: UserLane): void {
-    const handled = this.#handled[lane];
-    if (handled.length === 0) return;
-    const body = Buffer.allocUnsafe(4 * handled.length);
-    for (let i = 0; i < handled.length; i++) body.writeUInt32BE(handled[i]!, 4 * i);
-    handled.length = 0;
+    const body = this.#handled.take(lane);
+    if (body === undefined) return;
+    this.#acknowledged = true;
     // Within a flush: encoding directly, so that no further flush is asked for.
     const sequence = this.#nextOut[Lane.link]!;
     this.#writers[Lane.link].write(
@@ -222,6 +230,21 @@ export class Connection implements Channel {
       { kind: '', data: undefined, body },
     );
     this.#nextOut[Lane.link] = (sequence + 1) >>> 0;
+  }
+
+  #acknowledgeSoon(lane: UserLane, { sequence, bytes }: WireFrame): void {
+    if (this.#handled.add(lane, sequence, bytes)) this.#flushSoon();
+    else if (this.#acknowledging === undefined) this.#acknowledgeLater();
+  }
+
+  #acknowledgeLater(): void {
+    this.#acknowledged = false;
+    this.#acknowledging = this.#clock.after(ACKNOWLEDGE_MS, () => {
+      this.#acknowledging = undefined;
+      if (!this.#handled.wait) return;
+      if (this.#acknowledged) this.#acknowledgeLater();
+      else this.#flushSoon();
+    });
   }
 
   #receive(bytes: Uint8Array): void {
@@ -277,6 +300,8 @@ export class Connection implements Channel {
     this.#peer = { role, id, pid, startTime };
     this.#sent[Lane.normal].limit(window);
     this.#sent[Lane.priority].limit(priorityWindow(window));
+    const peers = smaller(this.#window, window);
+    this.#handled.limit(peers, priorityWindow(peers));
     this.#open();
   }
 
@@ -354,8 +379,7 @@ export class Connection implements Channel {
     this.#leave(received, lane);
     if (this.#state === 'closed') return;
     if (received.type === FrameType.data) {
-      this.#handled[lane].push(received.sequence);
-      this.#flushSoon();
+      this.#acknowledgeSoon(lane, received);
       return;
     }
     try {
@@ -376,8 +400,7 @@ export class Connection implements Channel {
     // Acknowledged all the same: a frame that its handler cannot digest must not block the lane for good.
     const { kind, trace } = received.frame;
     this.#options.log.warn({ kind, trace, peer: this.#name(), error }, 'link.frame_failed');
-    this.#handled[lane].push(received.sequence);
-    this.#flushSoon();
+    this.#acknowledgeSoon(lane, received);
   }
 
   #leave({ bytes }: WireFrame, lane: UserLane): void {
@@ -401,6 +424,7 @@ export class Connection implements Channel {
     this.#state = 'closed';
     this.#closeReason = reason;
     this.#timer?.cancel();
+    this.#acknowledging?.cancel();
     this.#early = [];
     this.#wire.end();
     for (const lane of this.#sent) {
@@ -427,6 +451,11 @@ const laneOf = (frame: Frame): UserLane => (frame.lane === 'priority' ? Lane.pri
 
 /** The reserve of what must pass when everything else is full: a quarter of the bytes. */
 const priorityWindow = ({ frames, bytes }: Window): Window => ({ frames, bytes: bytes / 4 });
+
+const smaller = (one: Window, other: Window): Window => ({
+  frames: Math.min(one.frames, other.frames),
+  bytes: Math.min(one.bytes, other.bytes),
+});
 
 const onOurClock = (frame: Frame, heardMs: number): Frame => ({
   ...frame,

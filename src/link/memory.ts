@@ -82,8 +82,7 @@ class MemoryWire implements Wire {
     this.#road.clock.after(0, flush);
   }
 
-  cork(): void {}
-  uncork(): void {}
+  flush(): void {}
 
   end(): void {
     if (this.#ended) return;

@@ -7,9 +7,8 @@ export interface Wire {
   send(chunk: Uint8Array): boolean;
   /** Runs `flush` at the end of this turn, so that what one turn sends becomes one write. */
   soon(flush: () => void): void;
-  /** Around the sends of one flush. */
-  cork(): void;
-  uncork(): void;
+  /** After the sends that may leave in one write. */
+  flush(): void;
   /** Ends after what was sent has left. */
   end(): void;
   destroy(): void;
@@ -27,16 +26,28 @@ const LAST_WORDS_MS = 1000;
 export function socketWire(socket: Socket, clock: Clock): Wire {
   let ending: Timer | undefined;
   let error: Error | undefined;
+  let held: Uint8Array[] = [];
+  let heldBytes = 0;
+  /** Copying a few hundred bytes is cheaper than Node's and the kernel's handling of a list of chunks. */
+  const write = (): void => {
+    const chunks = held;
+    if (chunks.length === 0) return;
+    held = [];
+    heldBytes = 0;
+    if (socket.destroyed || socket.writableEnded) return;
+    socket.write(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks));
+  };
   const wire: Wire = {
     send(chunk) {
-      if (socket.destroyed || socket.writableEnded) return true;
-      socket.write(chunk);
-      return socket.writableLength < CONGESTED_BYTES;
+      held.push(chunk);
+      heldBytes += chunk.length;
+      if (heldBytes >= CONGESTED_BYTES) write();
+      return socket.destroyed || socket.writableLength < CONGESTED_BYTES;
     },
     // After the poll phase: everything that this turn's packets caused goes out together.
     soon: setImmediate,
-    cork: () => socket.cork(),
-    uncork: () => socket.uncork(),
+    // Copying a few hundred bytes is cheaper than Node's and the kernel's handling of a list of chunks.
+    flush: write,
     end() {
       if (socket.destroyed) return;
       socket.end();

@@ -125,8 +125,7 @@ class SimWire implements Wire {
     this.#self.clock.after(0, flush);
   }
 
-  cork(): void {}
-  uncork(): void {}
+  flush(): void {}
 
   end(): void {
     if (this.#ended || !this.#self.alive) return;
