@@ -16,6 +16,7 @@ export {
   ROOM_BEHIND_BYTES,
   type UdpCounters,
   type UdpLoop,
+  type UdpLoopOptions,
   type UdpOpenOptions,
   type UdpSocket,
 } from './udp.ts';

@@ -7,6 +7,7 @@ import {
   ROOM_BEHIND_BYTES,
   type UdpCounters,
   type UdpLoop,
+  type UdpLoopOptions,
   type UdpOpenOptions,
   type UdpSocket,
 } from './udp.ts';
@@ -25,6 +26,11 @@ export class DgramLoop implements UdpLoop {
     wakes: 0,
   };
   readonly #sockets = new Set<DgramSocket>();
+  readonly #longestBytes: number;
+
+  constructor({ longestPacketBytes = LONGEST_PACKET_BYTES }: UdpLoopOptions = {}) {
+    this.#longestBytes = longestPacketBytes;
+  }
 
   open(options: UdpOpenOptions): UdpSocket {
     const address = parseAddress(options.address, options.port);
@@ -33,7 +39,7 @@ export class DgramLoop implements UdpLoop {
         'bad_address',
         `"${options.address}", port ${options.port}, is no IP address and port`,
       );
-    const socket = new DgramSocket(this.counters, options, address);
+    const socket = new DgramSocket(this.counters, options, address, this.#longestBytes);
     this.#sockets.add(socket);
     return socket;
   }
@@ -55,18 +61,20 @@ class DgramSocket implements UdpSocket {
   readonly #counters: UdpCounters;
   readonly #socket: Socket;
   readonly #batch: DgramBatch;
+  readonly #longestBytes: number;
   readonly #waiting: { bytes: Buffer; source: UdpAddress }[] = [];
   #handler: PacketHandler | undefined;
   #drops = 0;
 
-  constructor(counters: UdpCounters, options: UdpOpenOptions, address: UdpAddress) {
+  constructor(counters: UdpCounters, options: UdpOpenOptions, address: UdpAddress, longestBytes: number) {
     this.#counters = counters;
-    this.#batch = new DgramBatch();
+    this.#longestBytes = longestBytes;
+    this.#batch = new DgramBatch(longestBytes);
     const type = address.family === 4 ? 'udp4' : 'udp6';
     // With a look-up that answers at once, Node binds before `bind` returns; addresses here are literals anyway.
     this.#socket = createSocket({
       type,
-      ipv6Only: address.family === 6,
+      ipv6Only: address.family === 6 && !options.dualStack,
       lookup: (name, _options, done) => done(null, name, address.family),
       ...(options.receiveBufferBytes === undefined ? {} : { recvBufferSize: options.receiveBufferBytes }),
       ...(options.sendBufferBytes === undefined ? {} : { sendBufferSize: options.sendBufferBytes }),
@@ -131,7 +139,7 @@ class DgramSocket implements UdpSocket {
     this.#counters.packetsReceived++;
     const source = parseAddress(address, port);
     if (source === undefined) return;
-    if (bytes.length > LONGEST_PACKET_BYTES) {
+    if (bytes.length > this.#longestBytes) {
       this.#counters.packetsTooLong++;
       return;
     }
@@ -143,9 +151,13 @@ class DgramSocket implements UdpSocket {
 
 class DgramBatch implements PacketBatch {
   count = 0;
-  readonly buffers = [Buffer.alloc(LONGEST_PACKET_BYTES + ROOM_BEHIND_BYTES)];
+  readonly buffers: readonly Buffer[];
   readonly lengths = new Uint32Array(1);
   readonly sources = [new UdpAddress()];
+
+  constructor(longestBytes: number) {
+    this.buffers = [Buffer.alloc(longestBytes + ROOM_BEHIND_BYTES)];
+  }
 
   handle(bytes: Buffer, source: UdpAddress, handler: PacketHandler): void {
     bytes.copy(this.buffers[0]!);
@@ -168,5 +180,7 @@ function bindFailure(error: NodeJS.ErrnoException, address: UdpAddress): Twinlin
   if (error.code === 'EADDRINUSE') return new TwinlineError('port_in_use', `UDP ${address} is in use`);
   if (error.code === 'EADDRNOTAVAIL')
     return new TwinlineError('address_unavailable', `this machine has no address ${address}`);
+  if (error.code === 'EACCES' || error.code === 'EPERM')
+    return new TwinlineError('not_permitted', `this user may not bind UDP ${address}`);
   return new TwinlineError('socket_failed', `binding UDP ${address} failed: ${error.message}`);
 }

@@ -31,6 +31,7 @@ import {
   ROOM_BEHIND_BYTES,
   type UdpCounters,
   type UdpLoop,
+  type UdpLoopOptions,
   type UdpOpenOptions,
   type UdpSocket,
 } from './udp.ts';
@@ -38,13 +39,15 @@ import { parseAddress, UdpAddress } from './udp-address.ts';
 import { MessageHeaders, readSockaddr, SlotMemory, SOCKADDR_IN6_BYTES, writeSockaddr } from './udp-layout.ts';
 
 /** Packets of one socket per system call. A voice stream brings one in 20 ms; more wait only after a take-over or in a flood. */
-const SLOTS = 64;
+const MOST_SLOTS = 64;
 /** Ready sockets per epoll_wait. */
 const EVENTS = 256;
 /** A flooded socket is left after this many full batches, so that the others get their turn (epoll tells of it again). */
 const MAX_BATCHES_PER_WAKE = 4;
-/** The last slot belongs to `UdpSocket.send`. */
-const SCRATCH = SLOTS;
+/** The largest UDP payload is a little smaller. */
+const MOST_PACKET_BYTES = 65_535;
+/** Up to here a loop copies faster than a call does. */
+const SHORT_BYTES = 256;
 
 const EPOLL_CTL_ADD = 1;
 const EPOLL_CTL_DEL = 2;
@@ -92,8 +95,12 @@ export class KernelLoop implements UdpLoop {
   #moderation: NodeJS.Timeout | undefined;
   #poorLooks = 0;
 
-  constructor() {
-    this.batch = new KernelBatch(this.counters);
+  constructor({ longestPacketBytes = LONGEST_PACKET_BYTES, slots = MOST_SLOTS }: UdpLoopOptions = {}) {
+    this.batch = new KernelBatch(
+      this.counters,
+      Math.max(1, Math.min(MOST_SLOTS, Math.floor(slots))),
+      Math.max(1, Math.min(MOST_PACKET_BYTES, Math.floor(longestPacketBytes))),
+    );
     this.#eventsAt = addressOf(this.#events.buffer as ArrayBuffer);
     this.#epoll = libc().epoll_create1(EPOLL_CLOEXEC);
     if (this.#epoll < 0) throw socketFailed('epoll_create1');
@@ -195,7 +202,7 @@ export class KernelLoop implements UdpLoop {
   }
 
   #configure(fd: number, family: 4 | 6, options: UdpOpenOptions): void {
-    if (family === 6) setOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+    if (family === 6) setOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, options.dualStack ? 0 : 1);
     if (options.receiveBufferBytes !== undefined)
       setOption(fd, SOL_SOCKET, SO_RCVBUF, options.receiveBufferBytes);
     if (options.sendBufferBytes !== undefined) setOption(fd, SOL_SOCKET, SO_SNDBUF, options.sendBufferBytes);
@@ -213,6 +220,8 @@ export class KernelLoop implements UdpLoop {
     if (why === 'EADDRINUSE') throw new TwinlineError('port_in_use', `UDP ${address} is in use`);
     if (why === 'EADDRNOTAVAIL')
       throw new TwinlineError('address_unavailable', `this machine has no address ${address}`);
+    if (why === 'EACCES' || why === 'EPERM')
+      throw new TwinlineError('not_permitted', `this user may not bind UDP ${address}`);
     throw new TwinlineError('socket_failed', `binding UDP ${address} failed: ${why}`);
   }
 
@@ -258,7 +267,7 @@ class KernelSocket implements UdpSocket {
   drain(handler: PacketHandler, limit: number): number {
     let total = 0;
     while (this.open && total < limit) {
-      const want = Math.min(SLOTS, limit - total);
+      const want = Math.min(this.#loop.batch.slots, limit - total);
       const got = this.#loop.batch.receive(this.fd, want, handler);
       total += got;
       if (got < want) break;
@@ -290,10 +299,11 @@ class KernelSocket implements UdpSocket {
 
   /** @internal */
   readReady(): void {
+    const { batch } = this.#loop;
     for (let round = 0; round < MAX_BATCHES_PER_WAKE; round++) {
       const handler = this.#handler;
       if (handler === undefined) return;
-      if (this.#loop.batch.receive(this.fd, SLOTS, handler) < SLOTS) return;
+      if (batch.receive(this.fd, batch.slots, handler) < batch.slots) return;
     }
   }
 }
@@ -302,9 +312,11 @@ class KernelSocket implements UdpSocket {
 class KernelBatch implements PacketBatch {
   count = 0;
   readonly buffers: readonly Buffer[];
-  readonly lengths = new Uint32Array(SLOTS);
+  readonly lengths: Uint32Array;
+  readonly slots: number;
   readonly sources: readonly UdpAddress[];
   readonly #counters: UdpCounters;
+  readonly #longestBytes: number;
   readonly #received: MessageHeaders;
   readonly #sent: MessageHeaders;
   /** A run of neighbouring slots that leave through one descriptor with one system call. */
@@ -312,13 +324,17 @@ class KernelBatch implements PacketBatch {
   #runStart = 0;
   #runEnd = 0;
 
-  constructor(counters: UdpCounters) {
-    const memory = new SlotMemory(SLOTS + 1, LONGEST_PACKET_BYTES + ROOM_BEHIND_BYTES);
+  constructor(counters: UdpCounters, slots: number, longestBytes: number) {
+    // The last slot belongs to `UdpSocket.send`.
+    const memory = new SlotMemory(slots + 1, longestBytes + ROOM_BEHIND_BYTES);
     this.#counters = counters;
+    this.slots = slots;
+    this.#longestBytes = longestBytes;
     this.buffers = memory.buffers;
-    this.sources = Array.from({ length: SLOTS }, () => new UdpAddress());
-    this.#received = new MessageHeaders(memory, SLOTS, LONGEST_PACKET_BYTES);
-    this.#sent = new MessageHeaders(memory, SLOTS + 1, 0);
+    this.lengths = new Uint32Array(slots);
+    this.sources = Array.from({ length: slots }, () => new UdpAddress());
+    this.#received = new MessageHeaders(memory, slots, longestBytes);
+    this.#sent = new MessageHeaders(memory, slots + 1, 0);
   }
 
   /** Reads at most `limit` packets and hands them to `handler`. How many came. */
@@ -343,7 +359,7 @@ class KernelBatch implements PacketBatch {
   }
 
   send(index: number, length: number, socket: UdpSocket, to: UdpAddress): void {
-    if (!checkedLength(length) || !(index >= 0 && index < this.count) || !socket.open) return;
+    if (!this.#fits(length) || !(index >= 0 && index < this.count) || !socket.open) return;
     if (socket.fd !== this.#runFd || index !== this.#runEnd) {
       this.#flush();
       this.#runFd = socket.fd;
@@ -354,11 +370,17 @@ class KernelBatch implements PacketBatch {
   }
 
   sendCopy(fd: number, bytes: Uint8Array, length: number, to: UdpAddress): boolean {
-    if (!checkedLength(length) || length > bytes.length) return false;
-    const scratch = this.buffers[SCRATCH]!;
-    for (let i = 0; i < length; i++) scratch[i] = bytes[i]!;
-    this.#sent.prepareSend(SCRATCH, length, to);
-    return this.#sendRun(fd, SCRATCH, SCRATCH + 1);
+    if (!this.#fits(length) || length > bytes.length) return false;
+    const { slots } = this;
+    const scratch = this.buffers[slots]!;
+    if (length > SHORT_BYTES) scratch.set(length === bytes.length ? bytes : bytes.subarray(0, length));
+    else for (let i = 0; i < length; i++) scratch[i] = bytes[i]!;
+    this.#sent.prepareSend(slots, length, to);
+    return this.#sendRun(fd, slots, slots + 1);
+  }
+
+  #fits(length: number): boolean {
+    return Number.isInteger(length) && length > 0 && length <= this.#longestBytes + ROOM_BEHIND_BYTES;
   }
 
   #flush(): void {
@@ -388,9 +410,6 @@ class KernelBatch implements PacketBatch {
     return failed === 0;
   }
 }
-
-const checkedLength = (length: number): boolean =>
-  Number.isInteger(length) && length > 0 && length <= LONGEST_PACKET_BYTES + ROOM_BEHIND_BYTES;
 
 function setOption(fd: number, level: number, option: number, value: number): void {
   const word = new Int32Array([value]);

@@ -5,13 +5,20 @@ import type { UdpAddress } from './udp-address.ts';
  * once; nothing is allocated per packet. Elsewhere node:dgram, which cannot hand descriptors over (`fd` is -1).
  */
 export interface UdpLoop {
-  /** Opens and binds a socket; it receives from `resume` on. Throws `TwinlineError` `port_in_use`, `address_unavailable`, `socket_failed`. */
+  /** Opens and binds a socket; it receives from `resume` on. Throws `TwinlineError` `port_in_use`, `address_unavailable`, `not_permitted`, `bad_address`, `socket_failed`. */
   open(options: UdpOpenOptions): UdpSocket;
   /** A socket that another process opened and passed to us; it receives from `resume` on. Throws where the platform cannot. */
   adopt(fd: number): UdpSocket;
   /** Closes the loop and all its sockets. */
   close(): void;
   readonly counters: UdpCounters;
+}
+
+export interface UdpLoopOptions {
+  /** The longest packet that is received or sent whole. Default `LONGEST_PACKET_BYTES`; at most 65,535. */
+  readonly longestPacketBytes?: number;
+  /** Packets read by one system call, 1 to 64. Default 64: their buffers take as many times the longest packet. */
+  readonly slots?: number;
 }
 
 export interface UdpOpenOptions {
@@ -23,6 +30,8 @@ export interface UdpOpenOptions {
   readonly sendBufferBytes?: number;
   /** DSCP of what is sent: 46 (EF, RFC 3246) for voice. */
   readonly dscp?: number;
+  /** An IPv6 socket that takes IPv4 too, as `::ffff:192.0.2.1`. Default false. */
+  readonly dualStack?: boolean;
 }
 
 export interface UdpSocket {
@@ -74,7 +83,7 @@ export interface UdpCounters {
   wakes: number;
 }
 
-/** The longest packet that is received whole. Ethernet's MTU is 1,500; jumbo frames carry no voice. */
+/** The longest packet that is received whole, if nothing else is asked for. Ethernet's MTU is 1,500; jumbo frames carry no voice. */
 export const LONGEST_PACKET_BYTES = 1920;
 /** Behind the packet: SRTCP with AES-GCM adds 20 bytes, HMAC-SHA1 14, an MKI at most 4. */
 export const ROOM_BEHIND_BYTES = 128;
