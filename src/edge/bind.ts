@@ -21,8 +21,9 @@ export function bind(server: Server, options: ListenerOptions): Promise<Listener
 export function bindError({ transport, address, port }: ListenerOptions, error: unknown): TwinlineError {
   const what = `SIP over ${transport.toUpperCase()} cannot listen on ${address} port ${port}`;
   const cause = { cause: error };
-  switch ((error as NodeJS.ErrnoException).code) {
+  switch ((error as NodeJS.ErrnoException | TwinlineError).code) {
     case 'EADDRINUSE':
+    case 'port_in_use':
       return new TwinlineError(
         'port_in_use',
         `${what}: another program uses it; end that program or choose another port.`,
@@ -30,6 +31,7 @@ export function bindError({ transport, address, port }: ListenerOptions, error: 
       );
     case 'EACCES':
     case 'EPERM':
+    case 'not_permitted':
       return new TwinlineError(
         'not_permitted',
         `${what}: this user may not; choose a port above 1023 or grant the right.`,
@@ -38,6 +40,8 @@ export function bindError({ transport, address, port }: ListenerOptions, error: 
     case 'EADDRNOTAVAIL':
     case 'ENOTFOUND':
     case 'EINVAL':
+    case 'bad_address':
+    case 'address_unavailable':
       return new TwinlineError(
         'address_unavailable',
         `${what}: this machine has no such address; choose one of its own.`,

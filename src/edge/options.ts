@@ -34,6 +34,8 @@ export interface EdgeCoreOptions {
 export interface EdgeOptions extends Omit<EdgeCoreOptions, 'transports'> {
   /** In a fixed order: a UDP flow's id names its listener by the place in this list. */
   readonly listeners: readonly ListenerOptions[];
+  /** How datagrams are read. Default: by our own calls of the kernel on Linux, by node:dgram elsewhere. */
+  readonly udp?: 'kernel' | 'dgram';
   /** Path of the Unix socket that switches and control connect to. */
   readonly linkPath: string;
 }

@@ -9,7 +9,7 @@ import type { Address, EdgeOptions, EdgeStatus, ListenerOptions, ListenerStatus 
 import type { Listener, Rim } from './rim.ts';
 import { listenTcp } from './tcp.ts';
 import { listenTls } from './tls.ts';
-import { listenUdp, readUdpFlow, type UdpListener } from './udp.ts';
+import { UdpListeners } from './udp.ts';
 import { listenWs } from './ws.ts';
 
 export interface Edge {
@@ -47,8 +47,7 @@ class RunningEdge implements Edge {
   readonly #rim: Rim;
   readonly #connections: Connections;
   readonly #listeners: Listener[] = [];
-  /** By the listener's place in the options. */
-  readonly #udp = new Map<number, UdpListener>();
+  readonly #udp: UdpListeners;
   readonly #credentials: Credentials[] = [];
   #link: LinkListener | undefined;
 
@@ -75,6 +74,7 @@ class RunningEdge implements Edge {
       flowClosed: (flow) => core.flowClosed(flow),
     };
     this.#connections = new Connections(this.#rim);
+    this.#udp = new UdpListeners(this.#rim, options.udp);
   }
 
   async open(): Promise<void> {
@@ -130,16 +130,14 @@ class RunningEdge implements Edge {
     const closing = this.#listeners.map((listener) => listener.close());
     this.#connections.closeAll();
     await Promise.all([...closing, this.#link?.close()]);
+    this.#udp.close();
     this.#core.close();
   }
 
   async #listen(options: ListenerOptions, index: number): Promise<Listener> {
     switch (options.transport) {
-      case 'udp': {
-        const udp = await listenUdp(this.#rim, options, index);
-        this.#udp.set(index, udp);
-        return udp;
-      }
+      case 'udp':
+        return this.#udp.listen(options, index);
       case 'tcp':
         return listenTcp(this.#rim, this.#connections, options);
       case 'tls':
@@ -164,10 +162,8 @@ class RunningEdge implements Edge {
   }
 
   #send(flow: FlowId, bytes: Uint8Array, remote?: Address): boolean {
-    if (!flow.startsWith('u:')) return this.#connections.send(flow, bytes);
-    const udp = readUdpFlow(this.#options.id, flow);
-    const listener = udp && this.#udp.get(udp.index);
-    return listener?.send(bytes, remote ?? udp!.remote) ?? false;
+    if (flow.startsWith('u:')) return this.#udp.send(flow, bytes, remote);
+    return this.#connections.send(flow, bytes);
   }
 
   #connected(channel: Channel): void {

@@ -48,9 +48,11 @@ const pass = (seconds: number): void => {
   for (let second = 0; second < seconds; second++) bench.clock.advance(1_000);
 };
 
-describe('UDP', () => {
+const engines = process.platform === 'linux' ? (['kernel', 'dgram'] as const) : (['dgram'] as const);
+
+describe.each(engines)('UDP by %s', (udp) => {
   test('a request goes to the switch and its answer comes back to the phone', async () => {
-    await bench.start([{ transport: 'udp' }]);
+    await bench.start([{ transport: 'udp' }], {}, udp);
     const phone = createSocket('udp4');
     const answers: string[] = [];
     phone.on('message', (bytes) => answers.push(bytes.toString('latin1')));
@@ -69,7 +71,7 @@ describe('UDP', () => {
   });
 
   test('STUN is answered and CRLF is not', async () => {
-    await bench.start([{ transport: 'udp' }]);
+    await bench.start([{ transport: 'udp' }], {}, udp);
     const phone = createSocket('udp4');
     const answers: Buffer[] = [];
     phone.on('message', (bytes) => answers.push(bytes));
@@ -84,13 +86,80 @@ describe('UDP', () => {
   });
 
   test('works over IPv6', async () => {
-    await bench.start([{ transport: 'udp', address: '::1' }]);
+    await bench.start([{ transport: 'udp', address: '::1' }], {}, udp);
     const phone = createSocket('udp6');
     const answers: string[] = [];
     phone.on('message', (bytes) => answers.push(bytes.toString('latin1')));
     phone.send(options('u6', 'UDP'), bench.port(), '::1');
     await eventually('the answer', () => answers.length === 1);
     expect(bench.got[0]!.flow.remote.address).toBe('::1');
+    phone.close();
+  });
+
+  test('one IPv6 listener serves IPv4 phones too, under their own addresses', async () => {
+    await bench.start([{ transport: 'udp', address: '::' }], {}, udp);
+    const phone = createSocket('udp4');
+    const answers: string[] = [];
+    phone.on('message', (bytes) => answers.push(bytes.toString('latin1')));
+    phone.send(options('u46', 'UDP'), bench.port(), '127.0.0.1');
+    await eventually('the answer', () => answers.length === 1);
+    const { flow } = bench.got[0]!;
+    expect(flow.remote).toEqual({ address: '127.0.0.1', port: phone.address().port });
+    expect(flow.id).toBe(`u:edge1:0:127.0.0.1:${phone.address().port}`);
+    phone.close();
+  });
+
+  test('a datagram as large as UDP allows arrives and is answered whole', async () => {
+    await bench.start([{ transport: 'udp' }], {}, udp);
+    const phone = createSocket('udp4');
+    phone.bind(0, '127.0.0.1');
+    const answers: string[] = [];
+    phone.on('message', (bytes) => answers.push(bytes.toString('latin1')));
+    const text = options('big', 'UDP').replace(
+      'Content-Length',
+      `X-Long: ${'x'.repeat(60_000)}\r\nContent-Length`,
+    );
+    phone.send(text, bench.port(), '127.0.0.1');
+    await eventually('the answer', () => answers.length === 1);
+    expect(bench.got[0]!.text).toHaveLength(text.length);
+    phone.close();
+  });
+
+  test('each of two listeners answers from its own port, to the phone that it knows', async () => {
+    await bench.start([{ transport: 'udp' }, { transport: 'udp' }], {}, udp);
+    const phone = createSocket('udp4');
+    const from: number[] = [];
+    phone.on('message', (_bytes, source) => from.push(source.port));
+    phone.send(options('p0', 'UDP'), bench.port(0), '127.0.0.1');
+    await eventually('the first answer', () => from.length === 1);
+    phone.send(options('p1', 'UDP'), bench.port(1), '127.0.0.1');
+    await eventually('the second answer', () => from.length === 2);
+    expect(from).toEqual([bench.port(0), bench.port(1)]);
+    expect(bench.got.map(({ flow }) => flow.id.split(':')[2])).toEqual(['0', '1']);
+    phone.close();
+  });
+
+  test('what cannot be sent harms nothing: too large, to a closed port, to an address of the other family', async () => {
+    await bench.start([{ transport: 'udp' }], {}, udp);
+    const gone = createSocket('udp4');
+    await new Promise<void>((resolve) => gone.bind(0, '127.0.0.1', resolve));
+    const { port } = gone.address();
+    await new Promise<void>((resolve) => gone.close(() => resolve()));
+    bench.send(`u:edge1:0:127.0.0.1:${port}` as never, 'NOTIFY sip:x SIP/2.0\r\n\r\n');
+    bench.send(`u:edge1:0:127.0.0.1:${port}` as never, 'x'.repeat(70_000));
+    for (const flow of [
+      'u:edge1:0:::1:5060',
+      'u:edge1:0:localhost:5060',
+      'u:edge1:0:127.0.0.1:0',
+      'u:edge1:7:127.0.0.1:5060',
+    ])
+      bench.send(flow as never, 'NOTIFY sip:x SIP/2.0\r\n\r\n');
+    const phone = createSocket('udp4');
+    const answers: string[] = [];
+    phone.on('message', (bytes) => answers.push(bytes.toString('latin1')));
+    phone.send(options('after', 'UDP'), bench.port(), '127.0.0.1');
+    await eventually('the answer', () => answers.length === 1);
+    expect(bench.count('unsendable_total')).toBe(4);
     phone.close();
   });
 });

@@ -1,72 +1,161 @@
-import { createSocket, type Socket } from 'node:dgram';
-import { isIPv6 } from 'node:net';
 import type { FlowId } from '../base/index.ts';
 import type { Flow } from '../link/index.ts';
+import {
+  formatAddress,
+  openUdpLoop,
+  type PacketBatch,
+  parseAddress,
+  settleSoon,
+  UdpAddress,
+  type UdpLoop,
+  type UdpSocket,
+} from '../native/index.ts';
 import { advertised, bindError } from './bind.ts';
 import type { Address, ListenerOptions } from './options.ts';
-import { type Listener, plainAddress, type Rim } from './rim.ts';
+import type { Listener, Rim } from './rim.ts';
 
-export interface UdpListener extends Listener {
-  send(bytes: Uint8Array, to: Address): boolean;
+interface UdpListener extends Listener {
+  send(bytes: Uint8Array, to: UdpAddress): boolean;
 }
 
 /** Room for a burst while the loop is busy; the kernel caps it at net.core.rmem_max. */
 const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
 /** Flow values are kept for as many phones, so that a message costs no new one. */
 const KNOWN_FLOWS = 20_000;
+/** What a datagram can hold (RFC 768): SIP has no smaller limit of its own (RFC 3261 §18.1.1). */
+const LONGEST_DATAGRAM_BYTES = 65_535;
+/** Datagrams read by one system call; a megabyte of addresses, of which only what was written to takes memory. */
+const SLOTS = 16;
 
-/** `index`: the listener's place in the options, part of its flows' ids. */
-export async function listenUdp(rim: Rim, options: ListenerOptions, index: number): Promise<UdpListener> {
-  const isV6 = isIPv6(options.address);
-  const socket = createSocket({
-    type: isV6 ? 'udp6' : 'udp4',
-    // Only addresses are ever sent to: no look-up, and no tick lost to one.
-    lookup: (host, _options, answer) => answer(null, host, isV6 ? 6 : 4),
-  });
-  const { address, port } = await bindSocket(socket, options);
-  const bound = { transport: 'udp', address, port } as const;
-  const local = advertised(options, bound);
-  const flows = new Map<string, Flow>();
-  socket.on('message', (bytes, from) => {
-    const key = `${from.address}:${from.port}`;
-    let flow = flows.get(key);
-    if (!flow) {
-      const remote = { address: plainAddress(from.address), port: from.port };
-      const id = udpFlowId(rim.edge, index, remote);
-      flow = { id, edge: rim.edge, transport: 'udp', local, remote };
-      if (flows.size >= KNOWN_FLOWS) flows.clear();
-      flows.set(key, flow);
+/** The UDP listeners of one edge: their sockets share one loop, and what is sent finds its socket by the flow. */
+export class UdpListeners {
+  readonly #rim: Rim;
+  readonly #use: 'kernel' | 'dgram' | undefined;
+  /** By the listener's place in the options, part of its flows' ids. */
+  readonly #byIndex = new Map<number, UdpListener>();
+  /** Of flows that were heard of lately, so that sending needs no parsing. */
+  readonly #known = new Map<FlowId, { listener: UdpListener; remote: UdpAddress }>();
+  #loop: UdpLoop | undefined;
+
+  /** `use` overrides the choice by platform, for tests of the fallback. */
+  constructor(rim: Rim, use?: 'kernel' | 'dgram') {
+    this.#rim = rim;
+    this.#use = use;
+  }
+
+  /** Throws what `bindError` says. */
+  listen(options: ListenerOptions, index: number): Listener {
+    let socket: UdpSocket;
+    try {
+      this.#loop ??= openUdpLoop(this.#use, {
+        longestPacketBytes: LONGEST_DATAGRAM_BYTES,
+        slots: SLOTS,
+      });
+      socket = this.#loop.open({
+        address: options.address,
+        port: options.port,
+        receiveBufferBytes: RECEIVE_BUFFER_BYTES,
+        dualStack: true,
+      });
+    } catch (error) {
+      throw bindError(options, error);
     }
-    rim.receive(flow, bytes);
-  });
-  // An error of one datagram (too large, no route): SIP's retransmission or time-out deals with it.
-  socket.on('error', (error) => rim.log.debug({ error: error.message, port }, 'edge.udp_error'));
-  return {
-    bound,
-    send(bytes, to) {
-      if (to.port < 1 || to.port > 65_535) return false;
-      const isTo6 = to.address.includes(':');
-      if (isTo6 && !isV6) return false;
-      socket.send(bytes, to.port, isV6 && !isTo6 ? `::ffff:${to.address}` : to.address);
-      return true;
-    },
-    close: () => new Promise((resolve) => socket.close(() => resolve())),
-  };
+    const { local } = socket;
+    const bound = { transport: 'udp', address: formatAddress(local), port: local.port } as const;
+    const listener: UdpListener = {
+      bound,
+      send: (bytes, to) => this.#send(socket, bytes, to),
+      close: async () => socket.close(),
+    };
+    this.#byIndex.set(index, listener);
+    this.#receive(socket, listener, index, advertised(options, bound));
+    return listener;
+  }
+
+  /** Sends to the flow's own address, or to `to`. False for a flow that no listener of this edge can have had. */
+  send(flow: FlowId, bytes: Uint8Array, to?: Address): boolean {
+    const known = this.#known.get(flow);
+    if (known !== undefined && to === undefined) return known.listener.send(bytes, known.remote);
+    const read = readUdpFlow(this.#rim.edge, flow);
+    const listener = read && this.#byIndex.get(read.index);
+    const { address, port } = to ?? read?.remote ?? NOWHERE;
+    const remote = parseAddress(address, port);
+    return listener !== undefined && remote !== undefined && listener.send(bytes, remote);
+  }
+
+  /** After the listeners. */
+  close(): void {
+    this.#loop?.close();
+  }
+
+  #receive(socket: UdpSocket, listener: UdpListener, index: number, local: Address): void {
+    const rim = this.#rim;
+    const flows = new Map<string | number, Flow>();
+    const flowOf = (source: UdpAddress): Flow => {
+      const key = keyOf(source);
+      const known = flows.get(key);
+      if (known) return known;
+      const remote = { address: formatAddress(unmapped(source)), port: source.port };
+      const id = udpFlowId(rim.edge, index, remote);
+      const flow: Flow = { id, edge: rim.edge, transport: 'udp', local, remote };
+      if (flows.size >= KNOWN_FLOWS) {
+        flows.clear();
+        this.#known.clear();
+      }
+      flows.set(key, flow);
+      this.#known.set(id, { listener, remote: source.clone() });
+      return flow;
+    };
+    socket.resume((batch: PacketBatch) => {
+      // The state may be asked, and the loop's callback is none in which promises settle by themselves.
+      settleSoon();
+      for (let at = 0; at < batch.count; at++) {
+        const length = batch.lengths[at]!;
+        // A copy: the batch is lent, the message is kept until a switch has acknowledged it.
+        const bytes = Buffer.from(batch.buffers[at]!.subarray(0, length));
+        rim.receive(flowOf(batch.sources[at]!), bytes);
+      }
+    });
+  }
+
+  #send(socket: UdpSocket, bytes: Uint8Array, to: UdpAddress): boolean {
+    if (to.port === 0 || !socket.open) return false;
+    const remote = fitted(to, socket.local.family);
+    if (remote === undefined) return false;
+    // Refused by the kernel (too large, no route, buffer full): SIP's retransmission or time-out deals with it.
+    if (!socket.send(bytes, bytes.length, remote))
+      this.#rim.log.debug({ to: String(to), bytes: bytes.length }, 'edge.udp_unsent');
+    return true;
+  }
 }
 
-function bindSocket(socket: Socket, options: ListenerOptions): Promise<Address> {
-  return new Promise((resolve, reject) => {
-    socket.once('error', (error) => reject(bindError(options, error)));
-    socket.bind({ address: options.address, port: options.port, exclusive: true }, () => {
-      socket.removeAllListeners('error');
-      try {
-        socket.setRecvBufferSize(RECEIVE_BUFFER_BYTES);
-      } catch {
-        // Without it bursts are a little shorter.
-      }
-      resolve(socket.address());
-    });
-  });
+const NOWHERE: Address = { address: '', port: 0 };
+
+/** IPv4 leaves an IPv6 socket in IPv6 clothes (RFC 4291 §2.5.5.2); the other way round there are none. */
+function fitted(to: UdpAddress, family: 4 | 6): UdpAddress | undefined {
+  if (to.family === family) return to;
+  if (family === 4) return undefined;
+  const mapped = new UdpAddress();
+  mapped.family = 6;
+  mapped.port = to.port;
+  mapped.words[2] = 0xffff;
+  mapped.words[3] = to.words[0]!;
+  return mapped;
+}
+
+function unmapped(source: UdpAddress): UdpAddress {
+  const { words } = source;
+  if (source.family === 4 || words[0] !== 0 || words[1] !== 0 || words[2] !== 0xffff) return source;
+  const plain = new UdpAddress();
+  plain.port = source.port;
+  plain.words[0] = words[3]!;
+  return plain;
+}
+
+/** One number for IPv4: no text is made per datagram. */
+function keyOf(source: UdpAddress): string | number {
+  if (source.family === 4) return (source.words[0]! >>> 0) * 65_536 + source.port;
+  return String(source);
 }
 
 /** Means the same after the edge was started anew: no table that could be lost. */

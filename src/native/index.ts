@@ -5,6 +5,7 @@
  */
 export type { CipherLibrary, CounterContext, GcmContext, HmacContext } from './ciphers.ts';
 export { bootId, systemClock } from './clock.ts';
+export { settleSoon } from './libc.ts';
 export { ciphers, loadCiphers } from './openssl.ts';
 export { raisePriority } from './priority.ts';
 export { endProcess, isSameProcess, killExact, processStartTime, type SignalName } from './process.ts';

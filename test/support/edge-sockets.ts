@@ -12,7 +12,13 @@ import {
   VirtualClock,
   type ZoneId,
 } from '../../src/base/index.ts';
-import { type Edge, type EdgeLimits, type ListenerOptions, startEdge } from '../../src/edge/index.ts';
+import {
+  type Edge,
+  type EdgeLimits,
+  type EdgeOptions,
+  type ListenerOptions,
+  startEdge,
+} from '../../src/edge/index.ts';
 import {
   type Channel,
   connectLink,
@@ -43,7 +49,11 @@ export class SocketBench {
   #switch: LinkClient | undefined;
   readonly #clients: LinkClient[] = [];
 
-  async start(listeners: Partial<ListenerOptions>[], limits: Partial<EdgeLimits> = {}): Promise<this> {
+  async start(
+    listeners: Partial<ListenerOptions>[],
+    limits: Partial<EdgeLimits> = {},
+    udp?: EdgeOptions['udp'],
+  ): Promise<this> {
     const note = (fields: object, event: string): void => {
       this.logged.push({ event, fields: fields as Record<string, unknown> });
     };
@@ -55,6 +65,7 @@ export class SocketBench {
       linkPath,
       tokens: new Tokens(new Uint8Array(32)),
       limits,
+      ...(udp && { udp }),
       clock: this.clock,
       random: systemRandom,
       log,
