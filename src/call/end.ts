@@ -105,6 +105,8 @@ export function finishLeg(leg: Leg): void {
   delete leg.refreshAgainAtMs;
   delete leg.ringUntilMs;
   delete leg.cancelWanted;
+  delete leg.lost;
+  delete leg.newContactAtMs;
   if (leg.dialog !== undefined) leg.dialog = terminateDialog(leg.dialog);
 }
 

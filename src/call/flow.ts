@@ -2,30 +2,51 @@ import type { UserId } from '../base/index.ts';
 import type { Binding } from '../directory/index.ts';
 import type { Flow } from '../link/index.ts';
 import type { SipMessage } from '../sip/index.ts';
-import { endCall } from './end.ts';
 import type { Leg, Lookup } from './model.ts';
-import { deviceFailed } from './ring.ts';
 import { sendText } from './wire.ts';
-import { legById, type Work } from './work.ts';
+import type { Work } from './work.ts';
 
-/** Requests over strange flows that may wait for the registrations at once; more are refused unheard. */
+/** Messages over strange flows that may wait for the registrations at once; more are refused unheard. */
 const MAX_JUDGED = 4;
+/** After a move to another edge, so that the calls of a dead edge do not all speak at once. */
+const NEW_CONTACT_MS = { least: 500, most: 3_000 };
+/** Flows of a phone that were found dead and are still listed. */
+const MAX_LEFT = 4;
 
 /**
- * Whether a request in a dialog may have come this way: over the dialog's flow, or from the same address at the same edge (a phone that
- * connected again, a NAT that changed the port).
+ * Whether a message in a dialog may have come this way: over the dialog's flow, or from the same address at the same edge (a phone that
+ * connected again, a NAT that changed the port). The flow before counts too: our Contact names its edge until the phone has heard the new one.
  */
 export const isKnownWay = (leg: Leg, flow: Flow): boolean =>
-  flow.id === leg.flow.id || (flow.edge === leg.flow.edge && flow.remote.address === leg.flow.remote.address);
+  isSameWay(leg.flow, flow) || (leg.formerFlow !== undefined && isSameWay(leg.formerFlow, flow));
+
+const isSameWay = (known: Flow, flow: Flow): boolean =>
+  flow.id === known.id || (flow.edge === known.edge && flow.remote.address === known.remote.address);
 
 /** The leg goes on where its phone was heard last. */
-export function follow(leg: Leg, flow: Flow): void {
-  if (flow.id === leg.flow.id) return;
-  leg.flow = flow;
-  delete leg.flowEnded;
+export function follow(work: Work, leg: Leg, flow: Flow): void {
+  delete leg.lost;
+  const left = leg.leftFlows?.filter((one) => one.flow !== flow.id) ?? [];
+  if (left.length > 0) leg.leftFlows = left;
+  else delete leg.leftFlows;
+  moveTo(work, leg, flow);
 }
 
-/** A request over a strange flow waits until the registrations say whether the leg's user has that flow. False: too many wait. */
+/** Another edge has another address: the phone learns by a target refresh where its requests go now (RFC 3261 §12.2). */
+export function moveTo(work: Work, leg: Leg, flow: Flow): void {
+  if (flow.id === leg.flow.id) return;
+  const { local, edge } = leg.flow;
+  if (flow.edge !== edge && (flow.local.address !== local.address || flow.local.port !== local.port)) {
+    const { least, most } = NEW_CONTACT_MS;
+    leg.newContactAtMs = work.ctx.nowMs + least + (most - least) * fraction(work);
+  }
+  leg.formerFlow = leg.flow;
+  leg.flow = flow;
+}
+
+const fraction = ({ ctx }: Work): number => ctx.random.bytes(1)[0]! / 256;
+
+/** A message over a strange flow waits until the registrations say whether the leg's user has that flow. False: too many wait. */
 export function judgeLater(work: Work, leg: Leg, message: SipMessage, flow: Flow): boolean {
   const { lookups } = work.call;
   const waiting = lookups.filter(({ why }) => why === 'judge-flow');
@@ -43,45 +64,15 @@ export function ask(work: Work, lookup: Lookup): void {
   work.commands.push({ type: 'find-bindings', user: lookup.user });
 }
 
-/** A connection ended. Each leg on it looks for another way to its phone (RFC 5626: a phone may hold several). */
-export function flowEnded(work: Work, flow: string): void {
-  for (const leg of work.call.legs) {
-    if (leg.flow.id !== flow || leg.state === 'ended' || leg.flowEnded === true) continue;
-    leg.flowEnded = true;
-    if (work.call.end === undefined) ask(work, { why: 'find-flow', user: leg.user, leg: leg.id });
-  }
+export function askForFlow(work: Work, leg: Leg): void {
+  const asked = work.call.lookups.some((lookup) => lookup.why === 'find-flow' && lookup.leg === leg.id);
+  if (!asked) ask(work, { why: 'find-flow', user: leg.user, leg: leg.id });
 }
 
-export function findFlow(
-  work: Work,
-  lookup: Lookup & { readonly why: 'find-flow' },
-  bindings: readonly Binding[],
-): void {
-  const { call } = work;
-  const leg = legById(call, lookup.leg);
-  if (leg === undefined || leg.flowEnded !== true || leg.state === 'ended') return;
-  const other = bindings.find(
-    (binding) =>
-      binding.deviceId === leg.device &&
-      binding.flow.id !== leg.flow.id &&
-      (leg.instanceId === undefined || binding.instanceId === leg.instanceId),
-  );
-  if (other !== undefined) {
-    follow(leg, other.flow);
-    sayAgain(work, leg);
-    return;
-  }
-  // An established call waits for its phone: media may well go on, and the session timer ends it if not.
-  if (leg.role === 'callee' && (leg.state === 'new' || leg.state === 'calling' || leg.state === 'ringing')) {
-    deviceFailed(work, leg, 480, "the device's connection ended");
-  } else if (leg.role === 'caller' && (leg.state === 'calling' || leg.state === 'ringing')) {
-    endCall(work, {
-      outcome: 'cancelled',
-      status: 487,
-      by: 'system',
-      reason: "the caller's connection ended",
-    });
-  }
+/** Not to be tried again until the phone registers over it anew. */
+export function leave(work: Work, leg: Leg): void {
+  const left = { flow: leg.flow.id, utcMs: work.ctx.utcMs };
+  leg.leftFlows = [...(leg.leftFlows ?? []).filter(({ flow }) => flow !== left.flow), left].slice(-MAX_LEFT);
 }
 
 /** Sends again what nobody has answered yet: over a stream the transactions do not, for nothing gets lost there but with its process. */

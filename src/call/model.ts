@@ -1,4 +1,4 @@
-import type { AccountId, CallId, DeviceId, LegId, StreamId, UserId } from '../base/index.ts';
+import type { AccountId, CallId, DeviceId, FlowId, LegId, StreamId, UserId } from '../base/index.ts';
 import type { Binding, MediaProfileName } from '../directory/index.ts';
 import type { Flow } from '../link/index.ts';
 import type { SrtpKey, StreamCodec, StreamReport } from '../media/index.ts';
@@ -97,7 +97,8 @@ export type Lookup =
       readonly message: SipMessage;
       readonly flow: Flow;
     }
-  | { readonly why: 'find-flow'; readonly user: UserId; readonly leg: LegId };
+  /** `refused`: a proxy before the phone said that this flow is dead (430), the INVITE is over. */
+  | { readonly why: 'find-flow'; readonly user: UserId; readonly leg: LegId; readonly refused?: true };
 
 export interface CallEnd {
   readonly outcome: string;
@@ -126,7 +127,21 @@ export interface Leg {
   readonly device: DeviceId;
   readonly mediaPolicy: MediaPolicy;
   flow: Flow;
-  flowEnded?: boolean;
+  /** The flow before it: requests to our Contact of then may still come that way. */
+  formerFlow?: Flow;
+  /** Flows of the phone that were found dead, and when: they count again once it has registered over them later. */
+  leftFlows?: readonly { readonly flow: FlowId; readonly utcMs: number }[];
+  /** No flow leads to the phone. It is looked for at `nextMs`, and given up at `untilMs`. */
+  lost?: {
+    /** All of its edge is gone, the phone may be well. */
+    readonly byEdge: boolean;
+    readonly sinceUtcMs: number;
+    readonly untilMs: number;
+    readonly nextMs: number;
+    readonly pauseMs: number;
+  };
+  /** Tell the phone then that our Contact is at another edge. */
+  newContactAtMs?: number;
   /** `+sip.instance` of the binding, to know the phone again on another flow. */
   readonly instanceId?: string;
   state: LegState;
@@ -228,6 +243,8 @@ export interface ClientRequest {
   readonly invite?: SipRequest;
   /** Our ACK to its 2xx, sent again with each repetition of that 2xx. */
   ack?: string;
+  /** Nothing has come back by then: the flow may be dead. */
+  doubtAtMs?: number;
   /** An INVITE has no timer once a 1xx came: without a final response by then it counts as 408 (RFC 3261 §9.1, §16.8). */
   giveUpAtMs?: number;
 }

@@ -1,6 +1,7 @@
 import {
   policyAfter422,
   refreshSent,
+  type SipHeader,
   type SipResponse,
   sessionTimerDue,
   sessionTimerFromAnswer,
@@ -40,7 +41,27 @@ function refresh(work: Work, leg: Leg): void {
     leg.refreshAgainAtMs = work.ctx.nowMs + BUSY_DELAY_MS;
     return;
   }
-  const headers = sessionTimerRequestHeaders(SESSION_POLICY, current);
+  sayWhatIsAgreed(work, leg, sessionTimerRequestHeaders(SESSION_POLICY, current));
+}
+
+/** The phone has moved to another edge: a target refresh tells it where we are now (RFC 3261 §12.2). */
+export function runNewContact(work: Work, leg: Leg): void {
+  const { nowMs } = work.ctx;
+  if (leg.newContactAtMs === undefined || leg.newContactAtMs > nowMs) return;
+  if (leg.state !== 'confirmed' || work.call.end !== undefined) return;
+  delete leg.newContactAtMs;
+  if (isBusyWithOffers(leg)) leg.newContactAtMs = nowMs + BUSY_DELAY_MS;
+  else {
+    const { sessionTimer } = leg;
+    sayWhatIsAgreed(
+      work,
+      leg,
+      sessionTimer === undefined ? [] : sessionTimerRequestHeaders(SESSION_POLICY, sessionTimer),
+    );
+  }
+}
+
+function sayWhatIsAgreed(work: Work, leg: Leg, headers: readonly SipHeader[]): void {
   const purpose = { kind: 'refresh' } as const;
   if (leg.peer.update) {
     sendRequest(work, leg, { method: 'UPDATE', purpose, headers });

@@ -19,7 +19,7 @@ import { ALLOW, KNOWN_METHODS, SUPPORTED } from './headers.ts';
 import { renegotiate } from './hold.ts';
 import { relayInfo } from './info.ts';
 import type { Leg, ServerRequest } from './model.ts';
-import { admit, answerRequest, answerWithoutTransaction, sendOutputs } from './wire.ts';
+import { admit, answerRequest, answerWithoutTransaction, openInvite, sendOutputs } from './wire.ts';
 import { callerLeg, type Work } from './work.ts';
 
 /** A request that came for this call: again, for an open transaction, in a dialog, or for none. */
@@ -28,8 +28,11 @@ export function receive(work: Work, request: SipRequest, flow: Flow): void {
   for (const leg of work.call.legs) {
     const server = leg.servers.find(({ tx }) => tx.key === key);
     if (server === undefined) continue;
-    if (!isKnownWay(leg, flow)) return;
-    follow(leg, flow);
+    if (!isKnownWay(leg, flow)) {
+      judgeLater(work, leg, request, flow);
+      return;
+    }
+    follow(work, leg, flow);
     receiveAgain(work, leg, server, request);
     return;
   }
@@ -41,7 +44,13 @@ export function receive(work: Work, request: SipRequest, flow: Flow): void {
   const leg = work.call.legs.find(({ localTag }) => localTag === toTag);
   if (leg === undefined) answerWithoutTransaction(work, callerLeg(work.call), request, flow, 481);
   else if (isKnownWay(leg, flow)) receiveInLeg(work, leg, request, flow);
-  else if (!judgeLater(work, leg, request, flow)) answerWithoutTransaction(work, leg, request, flow, 403);
+  else if (!judgeLater(work, leg, request, flow)) refuseStranger(work, leg, request, flow);
+}
+
+/** A request of somebody who is not the leg's phone, as far as we know. */
+export function refuseStranger(work: Work, leg: Leg, request: SipRequest, flow: Flow): void {
+  if (tagOf(toOf(request)) !== undefined) answerWithoutTransaction(work, leg, request, flow, 403);
+  else answerWithoutTransaction(work, leg, request, flow, request.method === 'INVITE' ? 482 : 481);
 }
 
 function receiveAgain(work: Work, leg: Leg, server: ServerRequest, request: SipRequest): void {
@@ -57,9 +66,10 @@ function receiveAgain(work: Work, leg: Leg, server: ServerRequest, request: SipR
 function receiveWithoutDialog(work: Work, request: SipRequest, flow: Flow): void {
   const leg = callerLeg(work.call);
   if (!isKnownWay(leg, flow)) {
-    answerWithoutTransaction(work, leg, request, flow, request.method === 'INVITE' ? 482 : 481);
+    if (!judgeLater(work, leg, request, flow)) refuseStranger(work, leg, request, flow);
     return;
   }
+  if (renewInvite(work, leg, request, flow)) return;
   if (request.method === 'CANCEL') {
     const server = admit(leg, request, flow, cseqOf(request)?.seq ?? 0);
     if (server !== undefined) cancelled(work, leg, server, request);
@@ -70,10 +80,36 @@ function receiveWithoutDialog(work: Work, request: SipRequest, flow: Flow): void
   answerWithoutTransaction(work, leg, request, flow, merged ? 482 : 481);
 }
 
+/**
+ * The caller's INVITE of another branch over another flow, while the first waits: not a loop (RFC 3261 §8.2.2.2) but a phone that lost its
+ * first flow and turns to the next server (RFC 3263 §4.3). The new transaction takes the place of the old one. False when it is none.
+ */
+export function renewInvite(work: Work, leg: Leg, request: SipRequest, flow: Flow): boolean {
+  const isAgain =
+    leg.role === 'caller' &&
+    request.method === 'INVITE' &&
+    tagOf(toOf(request)) === undefined &&
+    tagOf(fromOf(request)) === leg.remoteTag;
+  const hasMoved = leg.lost !== undefined || leg.formerFlow !== undefined || flow.id !== leg.flow.id;
+  if (!isAgain || !hasMoved) return false;
+  const key = serverTransactionKey(request);
+  if (leg.servers.some(({ tx }) => tx.key === key)) return false;
+  const before = openInvite(leg);
+  if (before === undefined) return false;
+  const server = admit(leg, request, flow, cseqOf(request)?.seq ?? 0);
+  if (server === undefined) return false;
+  leg.servers = leg.servers.filter((one) => one !== before);
+  follow(work, leg, flow);
+  answerRequest(work, leg, server, 100);
+  // Early media, if there was any, goes on by itself; the phone only has to know that it rings.
+  if (leg.state === 'ringing') answerRequest(work, leg, server, 180);
+  return true;
+}
+
 /** A request with the tag of one of our legs, by a way that is the leg's. */
 export function receiveInLeg(work: Work, leg: Leg, request: SipRequest, flow: Flow): void {
   const cseq = cseqOf(request)?.seq ?? 0;
-  follow(leg, flow);
+  follow(work, leg, flow);
   if (request.method === 'ACK') {
     acknowledged(work, leg, request, cseq);
     return;

@@ -9,7 +9,7 @@ import {
 import { deviceAnswers, repeatAck } from './answer.ts';
 import { deviceProgresses } from './early-media.ts';
 import { closeStreamOf, finishLeg } from './end.ts';
-import { follow, isKnownWay } from './flow.ts';
+import { ask, follow, isKnownWay, judgeLater, leave } from './flow.ts';
 import { renegotiated } from './hold.ts';
 import { infoAnswered } from './info.ts';
 import type { ClientRequest, Leg, ServerRequest } from './model.ts';
@@ -25,8 +25,12 @@ export function receiveReply(work: Work, response: SipResponse, flow: Flow): voi
     const client = leg.clients.find(({ tx }) => tx.key === key);
     if (client === undefined) continue;
     // The branch is ours and secret enough, yet a stranger's answer to it shall not end a call.
-    if (!isKnownWay(leg, flow)) return;
-    follow(leg, flow);
+    if (!isKnownWay(leg, flow)) {
+      judgeLater(work, leg, response, flow);
+      return;
+    }
+    follow(work, leg, flow);
+    delete client.doubtAtMs;
     const isAccepted = client.tx.state === 'Accepted';
     const { tx, outputs } = receiveResponse<ClientTransaction>(client.tx, response, work.ctx.nowMs);
     // The INVITE is not sent again any more, and it holds keys: the ACKs are made without it.
@@ -90,6 +94,12 @@ function deviceReplies(work: Work, leg: Leg, client: ClientRequest, response: Si
 function deviceEnds(work: Work, leg: Leg, status: number, reason: string): void {
   const wasCancelled = leg.state === 'ending' || leg.state === 'ended';
   if (!wasCancelled) {
+    // RFC 5626 §5.3: the flow is dead, the phone may have another.
+    if (status === 430 && leg.instanceId !== undefined && work.call.end === undefined) {
+      leave(work, leg);
+      ask(work, { why: 'find-flow', user: leg.user, leg: leg.id, refused: true });
+      return;
+    }
     if (status === 488) askAgainForSrtp(work, leg);
     deviceFailed(work, leg, status, reason);
     return;

@@ -39,8 +39,9 @@ export function ringDevices(work: Work, bindings: readonly Binding[]): void {
   const reachable = bindings
     .filter((binding) => binding.expiresUtcMs > ctx.utcMs)
     // Who calls an own number rings the other devices, not the one in the hand.
-    .filter((binding) => binding.userId !== caller.user || binding.flow.id !== caller.flow.id)
+    .filter((binding) => binding.userId !== caller.user || !isPhoneOf(caller, binding, bindings))
     .sort((a, b) => b.q - a.q || b.registeredUtcMs - a.registeredUtcMs)
+    .filter(isFirstOfPhone)
     .slice(0, MAX_DEVICES);
   if (reachable.length === 0) {
     endCall(work, { outcome: 'unreachable', status: 480, by: 'system', reason: 'no device is registered' });
@@ -56,6 +57,19 @@ export function ringDevices(work: Work, bindings: readonly Binding[]): void {
     for (const binding of reachable) addDevice(work, binding);
   }
 }
+
+const isPhoneOf = ({ flow }: Leg, binding: Binding, all: readonly Binding[]): boolean => {
+  if (binding.flow.id === flow.id) return true;
+  const own = all.find((one) => one.flow.id === flow.id);
+  return binding.instanceId !== undefined && binding.instanceId === own?.instanceId;
+};
+
+/** RFC 5626 §5.3: of several flows of one phone only one is asked at a time, else it would ring twice for one call. */
+const isFirstOfPhone = (binding: Binding, at: number, sorted: readonly Binding[]): boolean =>
+  binding.instanceId === undefined ||
+  sorted.findIndex(
+    ({ deviceId, instanceId }) => deviceId === binding.deviceId && instanceId === binding.instanceId,
+  ) === at;
 
 /** The next device of the order. False when there is none. */
 function ringNext(work: Work): boolean {
@@ -87,6 +101,15 @@ export function askAgainForSrtp(work: Work, refused: Leg): void {
     },
   );
   if (refused.ringUntilMs !== undefined) leg.ringUntilMs = refused.ringUntilMs;
+}
+
+/** The same phone once more: the flow that it was asked over turned out to be dead before it (430). */
+export function ringOverOtherFlow(work: Work, before: Leg, binding: Binding): void {
+  const leg = addDevice(work, binding, before.mediaPolicy);
+  if (before.ringUntilMs !== undefined) leg.ringUntilMs = before.ringUntilMs;
+  // What was found dead stays known, else two dead flows would be asked in turn.
+  if (before.leftFlows !== undefined) leg.leftFlows = before.leftFlows;
+  closeStreamOf(work, before);
 }
 
 type Device = Pick<Binding, 'userId' | 'deviceId' | 'flow' | 'instanceId' | 'contact' | 'path'>;

@@ -2,14 +2,14 @@ import { unreachable } from '../base/index.ts';
 import { adopted } from './adopt.ts';
 import { begin } from './begin.ts';
 import { endCall, finishIfReported } from './end.ts';
-import { findFlow, flowEnded, isKnownFlow } from './flow.ts';
+import { follow, isKnownFlow } from './flow.ts';
+import { edgeBack, edgeGone, findFlow, flowEnded } from './lost-phone.ts';
 import type { Call, Lookup } from './model.ts';
-import { receive, receiveInLeg } from './requests.ts';
+import { receive, refuseStranger, renewInvite } from './requests.ts';
 import { receiveReply } from './responses.ts';
 import { deviceFailed, inviteReadyDevices, ringDevices } from './ring.ts';
 import { nextWakeMs, runTimers } from './timers.ts';
 import type { CallContext, CallEvent, NewCall, Step } from './types.ts';
-import { answerWithoutTransaction } from './wire.ts';
 import { copyOf, legById, type Work } from './work.ts';
 
 /** A call that begins: an authenticated INVITE without a dialog. */
@@ -64,6 +64,10 @@ function act(work: Work, event: CallEvent): void {
     case 'flow-closed':
       flowEnded(work, event.flow);
       return;
+    case 'edge':
+      if (event.up) edgeBack(work, event.edge);
+      else edgeGone(work, event.edge);
+      return;
     case 'adopted':
       adopted(work);
       return;
@@ -105,9 +109,15 @@ function judgeFlow(
   bindings: Event<'bindings'>['bindings'],
 ): void {
   const leg = legById(work.call, id);
-  if (leg === undefined || message.kind !== 'request') return;
-  if (isKnownFlow(bindings, leg.user, flow)) receiveInLeg(work, leg, message, flow);
-  else answerWithoutTransaction(work, leg, message, flow, 403);
+  if (leg === undefined) return;
+  if (!isKnownFlow(bindings, leg.user, flow)) {
+    if (message.kind === 'request') refuseStranger(work, leg, message, flow);
+    return;
+  }
+  if (message.kind === 'request' && renewInvite(work, leg, message, flow)) return;
+  follow(work, leg, flow);
+  if (message.kind === 'request') receive(work, message, flow);
+  else receiveReply(work, message, flow);
 }
 
 function streamOpened(work: Work, { opened }: Event<'media-opened'>): void {

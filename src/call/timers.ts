@@ -7,8 +7,9 @@ import {
   tickReliable,
 } from '../sip/index.ts';
 import { cancelInvite, endCall, finishIfReported, sendBye } from './end.ts';
+import { doubtFlow, runLost } from './lost-phone.ts';
 import type { Call, ClientRequest, Leg } from './model.ts';
-import { runSessionTimer } from './refresh.ts';
+import { runNewContact, runSessionTimer } from './refresh.ts';
 import { timedOut } from './responses.ts';
 import { deviceTimedOut, nobodyAnswered } from './ring.ts';
 import { openInvite, sendOutputs, sendResponseText } from './wire.ts';
@@ -21,6 +22,8 @@ export function runTimers(work: Work): void {
     repeatAnswer(work, leg);
     repeatReliable(work, leg);
     runSessionTimer(work, leg);
+    runNewContact(work, leg);
+    runLost(work, leg);
     if (leg.ringUntilMs !== undefined && leg.ringUntilMs <= work.ctx.nowMs) deviceTimedOut(work, leg);
   }
   const { call, ctx } = work;
@@ -40,6 +43,9 @@ function tickTransactions(work: Work, leg: Leg): void {
     if (outputs.some(({ type }) => type === 'timeout')) timedOut(work, leg, client);
     else if (client.giveUpAtMs !== undefined && client.giveUpAtMs <= work.ctx.nowMs)
       giveUp(work, leg, client);
+    if (client.doubtAtMs === undefined || client.doubtAtMs > work.ctx.nowMs) continue;
+    delete client.doubtAtMs;
+    if (client.tx.state === 'Calling' || client.tx.state === 'Trying') doubtFlow(work, leg);
   }
   for (const server of leg.servers) {
     const { tx, outputs } = tick(server.tx, work.ctx.nowMs);
@@ -107,9 +113,10 @@ export function nextWakeMs(call: Call): number | undefined {
   at(call.ringUntilMs);
   at(call.closing?.untilMs);
   for (const leg of call.legs) {
-    for (const { tx, giveUpAtMs } of leg.clients) {
+    for (const { tx, giveUpAtMs, doubtAtMs } of leg.clients) {
       at(nextDeadlineMs(tx));
       at(giveUpAtMs);
+      at(doubtAtMs);
     }
     for (const { tx } of leg.servers) at(nextDeadlineMs(tx));
     if (leg.answer !== undefined) at(repetitionDeadlineMs(leg.answer));
@@ -118,6 +125,11 @@ export function nextWakeMs(call: Call): number | undefined {
     if (leg.state === 'confirmed') {
       if (leg.sessionTimer !== undefined) at(sessionTimerDeadlineMs(leg.sessionTimer));
       at(leg.refreshAgainAtMs);
+      at(leg.newContactAtMs);
+    }
+    if (leg.state !== 'ended') {
+      at(leg.lost?.nextMs);
+      at(leg.lost?.untilMs);
     }
     at(leg.ringUntilMs);
   }

@@ -1,4 +1,4 @@
-import type { CallId, LegId, Random, StreamId, UserId } from '../base/index.ts';
+import type { CallId, EdgeId, LegId, Random, StreamId, UserId } from '../base/index.ts';
 import type { Binding, Device, DirectorySnapshot, User } from '../directory/index.ts';
 import type { Flow, LadderEntry } from '../link/index.ts';
 import type { MediaEvent, StreamOpened, StreamReport, StreamSpec } from '../media/index.ts';
@@ -20,6 +20,8 @@ export type CallEvent =
   | { readonly type: 'wake' }
   /** A client's connection ended. */
   | { readonly type: 'flow-closed'; readonly flow: string }
+  /** An edge process ended, with all of its connections, or is there again. */
+  | { readonly type: 'edge'; readonly edge: EdgeId; readonly up: boolean }
   /** Another switch owns the call from now on. */
   | { readonly type: 'adopted' }
   | { readonly type: 'hangup'; readonly commandId: string; readonly actor: string };
@@ -49,6 +51,8 @@ export interface CallContext {
   /** The bundle's token: starts every local tag and every branch (behind the cookie), and is every Contact's user. */
   readonly token: string;
   readonly serverName: string;
+  /** How long an established call waits for a phone that no flow leads to; absent: 60 s. */
+  readonly keepLostPhoneMs?: number;
 }
 
 export interface NewCall {

@@ -32,6 +32,9 @@ function hasRoom(list: { readonly tx: { readonly kind: string; readonly state: s
   return true;
 }
 
+/** What is not answered for so long, though sent again at 0.5, 1.5 and 3.5 s over UDP, may not have come. */
+const DOUBT_MS = 3_000;
+
 export const isReliable = (flow: Flow): boolean => flow.transport !== 'udp';
 
 export function sendText(work: Work, leg: Leg, text: string, remote?: ServerRequest['remote']): void {
@@ -76,6 +79,7 @@ const capabilities: readonly SipHeader[] = [
 export function sendRequest(work: Work, leg: Leg, outgoing: OutgoingRequest): boolean {
   if (leg.dialog === undefined || !hasRoom(leg.clients)) return false;
   const refreshesTarget = outgoing.method === 'INVITE' || outgoing.method === 'UPDATE';
+  if (refreshesTarget) delete leg.newContactAtMs;
   const { dialog, request } = requestInDialog(leg.dialog, {
     method: outgoing.method,
     via: viaFor(work, leg),
@@ -127,6 +131,7 @@ function startRequest(work: Work, leg: Leg, request: SipRequest, cseq: number, p
     method: request.method,
     cseq,
     purpose,
+    doubtAtMs: work.ctx.nowMs + DOUBT_MS,
     ...(request.method === 'INVITE' ? { invite: forCancel(request) } : {}),
   };
   leg.clients.push(client);
@@ -146,7 +151,8 @@ export function sendCancel(work: Work, leg: Leg, invite: SipRequest, headers: re
   const cancel = cancelFor(invite);
   const request = { ...cancel, headers: [...cancel.headers, sessionIdHeader(work, leg), ...headers] };
   const { tx, outputs } = startClient(request, { reliable: isReliable(leg.flow), nowMs: work.ctx.nowMs });
-  leg.clients.push({ tx, method: 'CANCEL', cseq: 0, purpose: { kind: 'done' } });
+  const doubtAtMs = work.ctx.nowMs + DOUBT_MS;
+  leg.clients.push({ tx, method: 'CANCEL', cseq: 0, purpose: { kind: 'done' }, doubtAtMs });
   sendOutputs(work, leg, outputs);
 }
 
@@ -221,6 +227,7 @@ export function responseFor(
   answer: Answer = {},
 ): SipResponse {
   const describing = describesUs(request.method, status);
+  if (describing) delete leg.newContactAtMs;
   return createResponse(request, status, {
     ...(answer.reason === undefined ? {} : { reason: answer.reason }),
     toTag: leg.localTag,

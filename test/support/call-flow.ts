@@ -69,6 +69,7 @@ export class CallFlow {
   /** Set while media is slow: streams open only with `releaseMedia`, and a close before that finds nothing. */
   holdMedia = false;
   readonly #held: StreamSpec[] = [];
+  readonly #deadEdges = new Set<string>();
   /** Set while what is sent gets lost, as in a process that died with it. */
   losing = false;
   readonly snapshot: DirectorySnapshot;
@@ -118,6 +119,37 @@ export class CallFlow {
       remote: { address, port: before.remote.port + 1 },
     };
     if (registered && at >= 0) this.#bindings[at] = { ...this.#bindings[at]!, flow: phone.flow };
+  }
+
+  /** The phone opens a second flow, to another edge, and registers over it too: `reg-id=2`. */
+  opensFlow(name: string, edge: string): Flow {
+    const phone = this.phone(name);
+    const registered = this.#bindings.find(({ flow }) => flow.id === phone.flow.id)!;
+    const flow = flowAt(edge, phone.flow);
+    phone.otherFlows.push(flow);
+    this.#bindings.push({ ...registered, flow, regId: 2, registeredUtcMs: registered.registeredUtcMs - 1 });
+    return flow;
+  }
+
+  /** A phone with one flow only comes back over another edge: its registration now names that flow. */
+  registersAt(name: string, edge: string): void {
+    const phone = this.phone(name);
+    const at = this.#bindings.findIndex(({ flow }) => flow.id === phone.flow.id);
+    phone.flow = flowAt(edge, phone.flow);
+    const registeredUtcMs = this.utcEpochMs + this.nowMs;
+    this.#bindings[at] = { ...this.#bindings[at]!, flow: phone.flow, registeredUtcMs };
+  }
+
+  /** An edge ends, and nothing is sent over it any more, or is there again. */
+  edge(edge: string, up: boolean): void {
+    if (up) this.#deadEdges.delete(edge);
+    else this.#deadEdges.add(edge);
+    this.feed({ type: 'edge', edge: edge as EdgeId, up });
+  }
+
+  /** Its flows lose everything from now on, and nobody tells. */
+  goesDeaf(edge: string): void {
+    this.#deadEdges.add(edge);
   }
 
   releaseMedia(): void {
@@ -260,9 +292,11 @@ export class CallFlow {
 
   #send(command: CallCommand & { type: 'send' }): void {
     checkSent(command.text, command.flow, [...this.phones.values()]);
-    if (this.losing) return;
+    if (this.losing || this.#deadEdges.has(command.flow.edge)) return;
     for (const phone of this.phones.values()) {
-      if (phone.flow.id === command.flow.id) phone.hear(command.text, command.remote);
+      if (![phone.flow, ...phone.otherFlows].some(({ id }) => id === command.flow.id)) continue;
+      phone.heardOver = command.flow.id;
+      phone.hear(command.text, command.remote);
     }
   }
 
@@ -345,6 +379,14 @@ export class CallFlow {
   }
 }
 
+/** The same phone's flow to another edge. */
+const flowAt = (edge: string, flow: Flow): Flow => ({
+  ...flow,
+  id: `${flow.id}-${edge}` as FlowId,
+  edge: edge as EdgeId,
+  local: { address: '198.51.100.2', port: flow.local.port },
+});
+
 function snapshotOf(
   people: Record<string, PersonOptions>,
   sites: NonNullable<CallFlowOptions['sites']>,
@@ -391,7 +433,7 @@ function checkSent(text: string, flow: Flow, phones: readonly ScriptedPhone[]): 
   const problem = message.kind === 'request' ? validateRequest(message) : validateResponse(message);
   if (problem !== undefined) throw new Error(`we sent what is not valid: ${problem.reason}\n${text}`);
   for (const phone of phones) {
-    if (phone.flow.id === flow.id) continue;
+    if ([phone.flow, ...phone.otherFlows].some(({ id }) => id === flow.id)) continue;
     if (text.includes(phone.address) && phone.address !== flow.remote.address) {
       throw new Error(`the address of ${phone.name} leaks to another leg:\n${text}`);
     }

@@ -43,6 +43,10 @@ export class ScriptedPhone {
   readonly name: string;
   readonly extension: string;
   flow: Flow;
+  /** Further flows of the same phone (RFC 5626), which it hears over too. */
+  readonly otherFlows: Flow[] = [];
+  /** Over which flow the last text came. */
+  heardOver: string | undefined;
   readonly sessionUuid: string;
   /** Everything heard once, in order. */
   readonly heard: SipMessage[] = [];

@@ -1,0 +1,170 @@
+import type { EdgeId } from '../base/index.ts';
+import type { Binding } from '../directory/index.ts';
+import { parseUri } from '../sip/index.ts';
+import { endCall, finishLeg } from './end.ts';
+import { askForFlow, leave, moveTo, sayAgain } from './flow.ts';
+import type { Leg, Lookup } from './model.ts';
+import { deviceFailed, ringOverOtherFlow } from './ring.ts';
+import { openClientInvite, sendText } from './wire.ts';
+import { legById, type Work } from './work.ts';
+
+/** How long an established call waits for a phone that no flow leads to, unless the installation says otherwise. */
+const KEEP_MS = 60_000;
+/** One that rings waits for a phone whose edge died: it is back within seconds or not in time. */
+const KEEP_RINGING_MS = 10_000;
+/** The registrations are read again after so long, doubled each time: the phone may come back through any switch. */
+const LOOK_AGAIN_MS = { first: 500, most: 8_000 };
+
+/** A connection ended. Each leg on it looks for another way to its phone (RFC 5626: a phone may hold several). */
+export function flowEnded(work: Work, flow: string): void {
+  for (const leg of work.call.legs) if (leg.flow.id === flow) loseFlow(work, leg, false);
+}
+
+/** An edge is gone with all of its connections; over UDP it is the same flow again when the edge is back. */
+export function edgeGone(work: Work, edge: EdgeId): void {
+  for (const leg of work.call.legs) if (leg.flow.edge === edge) loseFlow(work, leg, true);
+}
+
+export function edgeBack(work: Work, edge: EdgeId): void {
+  for (const leg of work.call.legs) {
+    if (leg.flow.edge !== edge || leg.flow.transport !== 'udp' || leg.lost === undefined) continue;
+    delete leg.lost;
+    delete leg.leftFlows;
+    sayAgain(work, leg);
+  }
+}
+
+function loseFlow(work: Work, leg: Leg, byEdge: boolean): void {
+  if (leg.state === 'ended' || leg.lost !== undefined) return;
+  const { nowMs, keepLostPhoneMs = KEEP_MS } = work.ctx;
+  const isUp = leg.state === 'answered' || leg.state === 'confirmed' || leg.state === 'ending';
+  leave(work, leg);
+  leg.lost = {
+    byEdge,
+    sinceUtcMs: work.ctx.utcMs,
+    untilMs: nowMs + (isUp ? keepLostPhoneMs : KEEP_RINGING_MS),
+    nextMs: nowMs + LOOK_AGAIN_MS.first,
+    pauseMs: LOOK_AGAIN_MS.first,
+  };
+  // Also of a call that is over: its BYE or CANCEL is to be heard.
+  askForFlow(work, leg);
+}
+
+/** Nobody has answered for a while what we said over this flow: it may be dead without a word (RFC 5626 §4.4). */
+export function doubtFlow(work: Work, leg: Leg): void {
+  if (leg.state !== 'ended' && leg.lost === undefined) askForFlow(work, leg);
+}
+
+export function findFlow(
+  work: Work,
+  lookup: Lookup & { readonly why: 'find-flow' },
+  bindings: readonly Binding[],
+): void {
+  const leg = legById(work.call, lookup.leg);
+  if (leg === undefined || leg.state === 'ended') return;
+  const other = otherFlowOf(leg, bindings, work.ctx.utcMs);
+  if (lookup.refused === true) {
+    if (other !== undefined && work.call.end === undefined) {
+      ringOverOtherFlow(work, leg, other);
+      finishLeg(leg);
+    } else deviceFailed(work, leg, 480, "the device's connection ended");
+    return;
+  }
+  if (other !== undefined) {
+    if (leg.lost === undefined) leave(work, leg);
+    delete leg.lost;
+    moveTo(work, leg, other.flow);
+    sayAgain(work, leg);
+    ringAgain(work, leg);
+    return;
+  }
+  if (leg.lost !== undefined && !leg.lost.byEdge) giveUpRinging(work, leg);
+}
+
+/** A phone that rings hears the INVITE again over its other flow, and says there what it has to say from now on. */
+function ringAgain(work: Work, leg: Leg): void {
+  const invite = leg.role === 'callee' ? openClientInvite(leg) : undefined;
+  if (invite?.tx.state === 'Proceeding' && invite.tx.request !== '') sendText(work, leg, invite.tx.request);
+}
+
+/** Looks for lost phones again, and gives up those that were waited for long enough. */
+export function runLost(work: Work, leg: Leg): void {
+  const { lost } = leg;
+  if (lost === undefined) return;
+  const { nowMs } = work.ctx;
+  if (lost.untilMs <= nowMs) {
+    delete leg.lost;
+    if (work.call.end !== undefined) return;
+    giveUpRinging(work, leg);
+    if (leg.state === 'answered' || leg.state === 'confirmed') {
+      endCall(work, {
+        outcome: 'answered',
+        status: 200,
+        by: 'system',
+        reason: `the ${leg.role}'s connection ended and the phone did not come back`,
+      });
+    }
+  } else if (lost.nextMs <= nowMs) {
+    const pauseMs = Math.min(LOOK_AGAIN_MS.most, lost.pauseMs * 2);
+    leg.lost = { ...lost, pauseMs, nextMs: nowMs + pauseMs };
+    askForFlow(work, leg);
+  }
+}
+
+function giveUpRinging(work: Work, leg: Leg): void {
+  if (work.call.end !== undefined) return;
+  if (leg.role === 'callee' && (leg.state === 'new' || leg.state === 'calling' || leg.state === 'ringing')) {
+    deviceFailed(work, leg, 480, "the device's connection ended");
+  } else if (leg.role === 'caller' && (leg.state === 'calling' || leg.state === 'ringing')) {
+    endCall(work, {
+      outcome: 'cancelled',
+      status: 487,
+      by: 'system',
+      reason: "the caller's connection ended",
+    });
+  }
+}
+
+/** The newest way to the leg's phone but the present one, and but those found dead since they were registered. */
+function otherFlowOf(leg: Leg, bindings: readonly Binding[], utcMs: number): Binding | undefined {
+  const isDead = ({ flow, registeredUtcMs }: Binding): boolean =>
+    leg.leftFlows?.some((left) => left.flow === flow.id && registeredUtcMs <= left.utcMs) === true;
+  return (
+    samePhone(leg, bindings)
+      .filter((binding) => binding.expiresUtcMs > utcMs && !isDead(binding))
+      .filter(({ flow }) => flow.id !== leg.flow.id || leg.lost !== undefined)
+      // With an edge go all of its connections, whether this call knew them or not.
+      .filter(
+        ({ flow, registeredUtcMs }) =>
+          leg.lost?.byEdge !== true || flow.edge !== leg.flow.edge || registeredUtcMs > leg.lost.sinceUtcMs,
+      )
+      .sort((a, b) => b.registeredUtcMs - a.registeredUtcMs)[0]
+  );
+}
+
+/**
+ * The registrations of the phone at this leg. Several phones may share one device's credentials (PH-DEVICE-08), so the instance counts
+ * (RFC 5626 §4.1), for phones without one the Contact, else where they are.
+ */
+function samePhone(leg: Leg, bindings: readonly Binding[]): readonly Binding[] {
+  const ofDevice = bindings.filter(({ deviceId }) => deviceId === leg.device);
+  const target = leg.target?.contact ?? leg.dialog?.remoteTarget ?? '';
+  const known =
+    ofDevice.find(({ flow }) => flow.id === leg.flow.id) ??
+    ofDevice.find(({ contact }) => contact === target);
+  const instanceId = leg.instanceId ?? known?.instanceId;
+  if (instanceId !== undefined) return ofDevice.filter((binding) => binding.instanceId === instanceId);
+  const name = userAtHost(target);
+  const named = ofDevice.filter(({ contact }) => userAtHost(contact) === name);
+  if (named.length > 0) return named;
+  // A Contact made up anew with each connection, by the only phone at that address.
+  const { address } = leg.flow.remote;
+  const there = ofDevice.filter(({ flow }) => flow.remote.address === address);
+  return new Set(there.map(({ instanceId: id, contact }) => id ?? contact)).size === 1 ? there : [];
+}
+
+/** Without the port, which changes with each connection. */
+function userAtHost(uri: string): string {
+  const parsed = parseUri(uri);
+  return parsed === undefined || parsed.scheme === 'tel' ? uri : `${parsed.user ?? ''}@${parsed.host}`;
+}
