@@ -107,9 +107,9 @@ describe('a call whose owner dies after every step', () => {
   scene('loses a connection and finds another', overTls, (it) => {
     const { flow, alice, bob } = it;
     talk(it);
-    const { id } = bob.flow;
-    flow.moves('bob', '203.0.113.66', true);
-    flow.feed({ type: 'flow-closed', flow: id });
+    alice.flow = flow.opensFlow('alice', 'edge2');
+    bob.flow = flow.opensFlow('bob', 'edge2');
+    flow.edge('edge1', false);
     alice.asks('BYE');
     bob.answers(bob.request('BYE'), 200);
   });

@@ -116,7 +116,10 @@ const legFields: Table<keyof Leg> = {
   device: plain,
   mediaPolicy: plain,
   flow: plain,
-  flowEnded: 'another flow of the phone is looked for, or its next request shows it',
+  formerFlow: plain,
+  leftFlows: 'a flow found dead is not tried again until the phone registers over it anew',
+  lost: 'another flow of the phone is looked for, or its next request shows it; given up when the dead owner would have',
+  newContactAtMs: 'the phone hears at that time which edge our Contact is at',
   instanceId: plain,
   state: plain,
   sipCallId: plain,
@@ -174,6 +177,7 @@ const clientFields: Table<keyof ClientRequest> = {
   purpose: plain,
   invite: 'its CANCEL is made from it',
   ack: 'said again with each repetition of the 2xx',
+  doubtAtMs: 'sent over another flow of the phone at that time, if it has one',
   giveUpAtMs: 'counts as 408 at that time',
 };
 

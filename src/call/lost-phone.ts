@@ -3,8 +3,9 @@ import type { Binding } from '../directory/index.ts';
 import { parseUri } from '../sip/index.ts';
 import { endCall, finishLeg } from './end.ts';
 import { askForFlow, leave, moveTo, sayAgain } from './flow.ts';
-import type { Leg, Lookup } from './model.ts';
+import type { Call, Leg, Lookup } from './model.ts';
 import { deviceFailed, ringOverOtherFlow } from './ring.ts';
+import type { CallEvent } from './types.ts';
 import { openClientInvite, sendText } from './wire.ts';
 import { legById, type Work } from './work.ts';
 
@@ -14,6 +15,19 @@ const KEEP_MS = 60_000;
 const KEEP_RINGING_MS = 10_000;
 /** The registrations are read again after so long, doubled each time: the phone may come back through any switch. */
 const LOOK_AGAIN_MS = { first: 500, most: 8_000 };
+
+/** Whether a leg of the call is on that connection, or at that edge: each end of one is told to every call. */
+export function concernsFlowOf(
+  call: Call,
+  event: Extract<CallEvent, { readonly type: 'flow-closed' | 'edge' }>,
+): boolean {
+  return call.legs.some(({ flow, state, lost }) => {
+    if (state === 'ended') return false;
+    if (event.type === 'flow-closed') return flow.id === event.flow && lost === undefined;
+    if (flow.edge !== event.edge) return false;
+    return event.up ? lost !== undefined && flow.transport === 'udp' : lost === undefined;
+  });
+}
 
 /** A connection ended. Each leg on it looks for another way to its phone (RFC 5626: a phone may hold several). */
 export function flowEnded(work: Work, flow: string): void {

@@ -3,7 +3,7 @@ import { adopted } from './adopt.ts';
 import { begin } from './begin.ts';
 import { endCall, finishIfReported } from './end.ts';
 import { follow, isKnownFlow } from './flow.ts';
-import { edgeBack, edgeGone, findFlow, flowEnded } from './lost-phone.ts';
+import { concernsFlowOf, edgeBack, edgeGone, findFlow, flowEnded } from './lost-phone.ts';
 import type { Call, Lookup } from './model.ts';
 import { receive, refuseStranger, renewInvite } from './requests.ts';
 import { receiveReply } from './responses.ts';
@@ -28,6 +28,7 @@ export function step(call: Call, event: CallEvent, ctx: CallContext): Step<Call>
 /** The same value again tells the switch that there is nothing to write: each change of a stream is answered by its port once more. */
 function changesNothing(call: Call, event: CallEvent, { nowMs }: CallContext): boolean {
   if (event.type === 'wake') return (nextWakeMs(call) ?? nowMs + 1) > nowMs;
+  if (event.type === 'flow-closed' || event.type === 'edge') return !concernsFlowOf(call, event);
   if (event.type === 'media-event') return event.event.type !== 'silent';
   if (event.type !== 'media-opened') return false;
   const { opened } = event;

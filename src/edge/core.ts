@@ -48,6 +48,7 @@ export class EdgeCore {
       sources: new Sources(clock, limits),
       knownFlows: new Set(),
       startedMs: clock.nowMs(),
+      recovery: { sinceMs: clock.nowMs() },
     };
     this.#delivery = new Delivery(this.#parts);
     this.#router = new Router(this.#parts, this.#delivery);

@@ -24,8 +24,10 @@ export interface Parts {
   /** Connections whose messages a switch has seen: their end is told. */
   readonly knownFlows: Set<FlowId>;
   readonly startedMs: number;
+  /** Since when messages may come whose transaction another edge knew: the start, or the death of another edge. */
+  readonly recovery: { sinceMs: number };
 }
 
-/** Shortly after the start the edge may not know yet what an earlier one, or its switches, knew. */
-export const isRecovering = ({ clock, startedMs, limits }: Parts): boolean =>
-  clock.nowMs() - startedMs < limits.recoverMs;
+/** Shortly after the start the edge may not know yet what an earlier one, or its switches, knew; nor what an edge knew that died. */
+export const isRecovering = ({ clock, recovery, limits }: Parts): boolean =>
+  clock.nowMs() - recovery.sinceMs < limits.recoverMs;

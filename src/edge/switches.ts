@@ -74,6 +74,9 @@ export class Switches {
         place.draining = draining;
         return undefined;
       }
+      case 'edge-lost':
+        this.#parts.recovery.sinceMs = this.#parts.clock.nowMs();
+        return undefined;
       case 'close-flow': {
         const { flow, reason } = frame.data as SwitchToEdge['close-flow'];
         this.#parts.transports.close(flow, reason);

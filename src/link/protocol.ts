@@ -80,6 +80,8 @@ export interface SwitchToEdge {
   load: { load: number; draining: boolean };
   /** A message that belongs to this bundle, which another switch holds by now: the edge passes it there. The frame's body is the message. */
   return: { flow: Flow; bundle: BundleId };
+  /** That edge's process ended: its phones come to the others, with messages of transactions that only it knew. */
+  'edge-lost': { edge: EdgeId };
   /** Drop this client's connection (too many failures). */
   'close-flow': { flow: FlowId; reason: string };
 }

@@ -16,11 +16,15 @@ export interface EdgeHandlers {
   message(flow: Flow, bundle: EdgeToSwitch['sip']['bundle'], bytes: Uint8Array): Promise<void> | void;
   flowClosed(flow: FlowId): Promise<void> | void;
   stale(bundle: BundleEpoch): void;
+  /** The edge's process ended, or an edge is there: with all of its connections gone, its UDP flows the same as before. */
+  edge(edge: EdgeId, up: boolean): void;
 }
 
 /** The channels to the edges: every message to a client leaves here. */
 export class Edges {
   readonly #channels = new Map<EdgeId, Channel>();
+  /** Edges that were there and are not now. */
+  readonly #gone = new Set<EdgeId>();
   readonly #zone: ZoneId;
   readonly #switch: SwitchId;
   readonly #log: Logger;
@@ -47,8 +51,8 @@ export class Edges {
     this.#channels.set(id, channel);
     channel.onFrame((frame) => this.#onFrame(frame));
     channel.onClose((reason) => {
-      if (this.#channels.get(id) === channel) this.#channels.delete(id);
       this.#log.warn({ edge: id, reason }, 'edge.disconnected');
+      if (this.#channels.get(id) === channel) this.#lost(id);
     });
     channel.send({
       kind: 'greet',
@@ -62,6 +66,21 @@ export class Edges {
       },
     });
     this.#log.info({ edge: id }, 'edge.connected');
+    if (this.#gone.delete(id)) this.#handlers.edge(id, true);
+  }
+
+  #lost(id: EdgeId): void {
+    this.#channels.delete(id);
+    this.#gone.add(id);
+    // Its phones turn to the others, with requests of transactions that only the dead one knew.
+    for (const channel of this.#channels.values())
+      channel.send({ kind: 'edge-lost', data: { edge: id }, lane: 'priority' });
+    this.#handlers.edge(id, false);
+  }
+
+  /** Edges that were there and are not now. */
+  get gone(): ReadonlySet<EdgeId> {
+    return this.#gone;
   }
 
   async #onFrame(frame: Frame): Promise<undefined> {

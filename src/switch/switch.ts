@@ -3,6 +3,7 @@ import {
   type BundleId,
   type CallId,
   type Clock,
+  type EdgeId,
   type FlowId,
   type Logger,
   type MediaId,
@@ -44,6 +45,7 @@ import { HandOver } from './hand-over.ts';
 import { Ladders } from './ladder.ts';
 import { LoadMeter, type ZoneCapacity } from './load.ts';
 import { MediaLinks } from './media-links.ts';
+import { reachable } from './reachable.ts';
 import { type NewWork, Requests } from './requests.ts';
 import type { RunningCall } from './running-call.ts';
 import { stampVia } from './via.ts';
@@ -119,6 +121,7 @@ export class CallSwitch {
         message: (flow, bundle, bytes) => this.#onMessage(flow, bundle, bytes),
         flowClosed: (flow) => this.#onFlowClosed(flow),
         stale: (bundle) => this.#onStale(bundle),
+        edge: (edge, up) => this.#onEdge(edge, up),
       },
     });
     this.#media = new MediaLinks({
@@ -135,7 +138,8 @@ export class CallSwitch {
       state,
       ladders: this.#ladders,
       log,
-      bindingsOf: (account, user) => this.#requests.registrar.bindingsOf(account, user),
+      bindingsOf: async (account, user) =>
+        reachable(await this.#requests.registrar.bindingsOf(account, user), this.#edges.gone),
       handle: (running, event) => this.#calls.handle(running, event),
       opened: (running, stream, media) => this.#calls.streamOpened(running, stream, media),
       confirmed: () => this.#doubt,
@@ -360,8 +364,13 @@ export class CallSwitch {
   }
 
   async #onFlowClosed(flow: FlowId): Promise<void> {
-    await this.#requests.flowClosed(flow);
+    // First the calls: by the registration over this flow they know the phone's other one.
     for (const running of this.#calls.all()) void this.#calls.handle(running, { type: 'flow-closed', flow });
+    await this.#requests.flowClosed(flow);
+  }
+
+  #onEdge(edge: EdgeId, up: boolean): void {
+    for (const running of this.#calls.all()) void this.#calls.handle(running, { type: 'edge', edge, up });
   }
 
   // --- ownership ------------------------------------------------------------------------------------------------------
@@ -474,6 +483,8 @@ export class CallSwitch {
     const stoodStillMs = nowMs - this.#lastTickMs - TICK_MS;
     this.#lastTickMs = nowMs;
     if (stoodStillMs > OWN_JUMP_MS) this.#confirmOwnership(stoodStillMs);
+    // Calls that were adopted or begun since the edge went.
+    for (const edge of this.#edges.gone) this.#onEdge(edge, false);
     const load = this.#loadOfZone();
     if (Math.abs(load - this.#toldLoad) >= 0.01) this.#tellLoad();
     if (++this.#ticks % STATS_EVERY_TICKS === 0) this.#tellStats();
