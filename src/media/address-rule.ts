@@ -17,6 +17,8 @@ export class Remote {
   /** Something may be sent at all. */
   known = false;
   confirmed = false;
+  /** The signalled address is one of our own and the only one: nothing is learned (internal links). */
+  pinned = false;
   /** When the first packet went to an unconfirmed address; -1: none yet. */
   firstSentMs = -1;
   lastHeardMs = -1;
@@ -31,10 +33,15 @@ export class Remote {
       this.#previous.copyFrom(this.address);
       this.#previousUntilMs = nowMs + STRAGGLER_MS;
     }
-    this.confirmed = false;
-    this.firstSentMs = -1;
     this.known = sendable;
+    this.confirmed = this.pinned && sendable;
+    this.firstSentMs = -1;
     if (sendable) this.address.copyFrom(address);
+  }
+
+  /** Whether a pinned address keeps this packet out. */
+  keepsOut(from: UdpAddress): boolean {
+    return this.pinned && !(this.known && this.address.equals(from));
   }
 
   /** An authenticated packet that is newer than all before came from here. True: the address is another than before. */

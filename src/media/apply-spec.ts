@@ -16,6 +16,7 @@ export function applySpec(stream: Stream, spec: StreamSpec, nowMs: number, first
     takeReceiveKey(stream, spec.receiveKey);
   if (first || !sameRemote(before, spec)) {
     const { rtp, rtcp } = remoteAddresses(spec);
+    stream.rtp.pinned = stream.rtcp.pinned = spec.link !== undefined;
     stream.rtp.signal(rtp, nowMs);
     stream.rtcp.signal(rtcp, nowMs);
   }

@@ -32,7 +32,13 @@ function newCore(more: Partial<CoreOptions> = {}) {
       closed: (streams) => void mirrored.push(`closed ${streams.join()}`),
       progress() {},
       standsBy: (stream) => stream === 'twins',
+      connected: true,
+      epochs: (epochs) => {
+        for (const { bundle, epoch } of epochs) mirrored.push(`epoch ${bundle} ${epoch}`);
+      },
     },
+    openSocketsAt: () => undefined,
+    isOurs: (address) => address.words[0] === parseAddress('192.0.2.7', 1)!.words[0],
     openSockets(address) {
       port += 2;
       const socket = { local: parseAddress(address, port)! } as UdpSocket;
@@ -83,7 +89,7 @@ describe('what a switch says of streams', () => {
     const { core, mirrored } = newCore();
     const opened = await core.put(spec('s', { rtcpMux: true }), 'a1');
     expect(opened).toEqual({ stream: 's', media: 'a', address: '192.0.2.7', port: 20_002, rtcpPort: 20_002 });
-    expect(mirrored).toEqual(['put s']);
+    expect(mirrored).toEqual(['epoch bundle0001 1', 'put s']);
   });
 
   test('a stream belongs to its bundle', async () => {

@@ -7,13 +7,24 @@ import {
   type StreamId,
   TwinlineError,
 } from '../base/index.ts';
-import { expireTelephoneEvent } from '../rtp/index.ts';
+import { parseAddress, type UdpAddress } from '../native/index.ts';
+import { expireTelephoneEvent, keySaltLength } from '../rtp/index.ts';
 import { applySpec, releaseKeys } from './apply-spec.ts';
+import { Epochs } from './epochs.ts';
 import { StreamGraph } from './graph.ts';
 import type { MediaLimits } from './options.ts';
-import type { MediaEvent, StreamOpened, StreamReport, StreamSpec } from './protocol.ts';
+import type {
+  BundleEpoch,
+  MediaEvent,
+  SrtpKey,
+  StreamOpened,
+  StreamPlace,
+  StreamReport,
+  StreamSpec,
+  StreamsFound,
+} from './protocol.ts';
 import { reportOn } from './report.ts';
-import { checkSpec } from './spec.ts';
+import { checkSpec, LINK_SUITE } from './spec.ts';
 import { type Sockets, Stream } from './stream.ts';
 
 /** Who stands by for this process, as the core sees it. */
@@ -27,6 +38,9 @@ export interface Mirror {
   progress(streams: Iterable<Stream>): void;
   /** The twin's streams are not ours, but may be soon. */
   standsBy(stream: StreamId): boolean;
+  /** Somebody is there who could go on with our streams. */
+  readonly connected: boolean;
+  epochs(epochs: readonly BundleEpoch[]): void;
 }
 
 export interface CoreOptions {
@@ -39,36 +53,40 @@ export interface CoreOptions {
   readonly mirror: Mirror;
   /** Opens a pair of sockets; throws `no_ports`. */
   readonly openSockets: (address: string) => Sockets;
+  /** Opens just this pair; undefined when somebody holds it. */
+  readonly openSocketsAt: (place: StreamPlace) => Sockets | undefined;
+  /** Whether an internal link may lead there. */
+  readonly isOurs: (address: UdpAddress) => boolean;
   /** A stream's sockets may receive from now on. */
   readonly start: (stream: Stream) => void;
   readonly closeSockets: (stream: Stream) => void;
   readonly event: (event: MediaEvent) => void;
 }
 
-/** Bundles whose highest epoch is remembered after their last stream: a stale owner is refused as long as it may still speak. */
-const EPOCHS_REMEMBERED = 16_384;
-
 /** The streams and what switches say of them. No sockets of its own and no clock but the given one. */
 export class MediaCore {
   readonly graph = new StreamGraph();
+  /** New streams go to the twin, if there is one. */
+  draining = false;
+  readonly epochs: Epochs;
   readonly #options: CoreOptions;
-  readonly #epochs = new Map<BundleId, number>();
 
   constructor(options: CoreOptions) {
     this.#options = options;
+    this.epochs = new Epochs((epoch) => options.mirror.epochs([epoch]));
   }
 
-  /** Opens the stream or changes it. Throws `TwinlineError` `bad_spec`, `stale_epoch`, `no_ports`, `standby`. */
-  async put(value: unknown, owner: string): Promise<StreamOpened> {
-    const spec = checkSpec(value);
-    this.#checkEpoch(spec.bundle, spec.epoch);
+  /**
+   * Opens the stream or changes it. `opened`: where it was before, if it was. Throws `TwinlineError` `bad_spec`, `stale_epoch`, `no_ports`,
+   * `standby`, `draining`, `unknown_stream`.
+   */
+  async put(value: unknown, owner: string, opened?: unknown): Promise<StreamOpened> {
+    const spec = checkSpec(value, this.#options.isOurs);
+    const place = checkPlace(opened);
+    this.epochs.check(spec.bundle, spec.epoch);
     const known = this.graph.get(spec.id);
-    if (known === undefined && this.#options.mirror.standsBy(spec.id))
-      throw new TwinlineError(
-        'standby',
-        `stream ${spec.id} is the twin's: ask again when that has answered or died`,
-      );
-    const stream = known === undefined ? this.#open(spec) : this.#change(known, spec);
+    if (known === undefined) this.#checkTwin(spec.id);
+    const stream = known === undefined ? this.#open(this.#withKeys(spec), place) : this.#change(known, spec);
     stream.owner = owner;
     await this.#options.mirror.put(stream);
     return {
@@ -77,12 +95,21 @@ export class MediaCore {
       address: stream.local.address,
       port: stream.local.port,
       rtcpPort: stream.spec.rtcpMux ? stream.local.port : stream.local.port + 1,
+      ...linkKeys(stream.spec),
     };
+  }
+
+  find(ids: readonly StreamId[]): StreamsFound {
+    const here = ids.filter((id) => this.graph.get(id) !== undefined);
+    const elsewhere = ids.filter((id) => this.graph.get(id) === undefined);
+    const standby = elsewhere.filter((id) => this.#options.mirror.standsBy(id));
+    const unknown = elsewhere.filter((id) => !this.#options.mirror.standsBy(id));
+    return { here, standby, unknown };
   }
 
   /** Ends the bundle's streams that are known here. Throws `stale_epoch`. */
   close(bundle: BundleId, epoch: number, ids: readonly StreamId[]): StreamReport[] {
-    this.#checkEpoch(bundle, epoch);
+    this.epochs.check(bundle, epoch);
     const reports: StreamReport[] = [];
     const ended: StreamId[] = [];
     let standsBy = false;
@@ -106,7 +133,7 @@ export class MediaCore {
   /** Takes streams of a dead twin as they are. */
   adopt(streams: readonly Stream[]): void {
     for (const stream of streams) {
-      this.#checkEpochOf(stream.spec);
+      this.epochs.learn(stream.spec);
       this.graph.connect(stream);
       stream.nextSilentEventMs = this.#options.clock.nowMs() + this.#options.limits.silentAfterMs;
     }
@@ -124,7 +151,8 @@ export class MediaCore {
       const quietMs = nowMs - stream.lastHeardMs;
       if (nowMs >= stream.nextSilentEventMs) {
         if (quietMs >= limits.silentAfterMs) {
-          if (stream.receives) event({ type: 'silent', stream: stream.id, forMs: Math.round(quietMs) });
+          if (stream.receives && stream.spec.link === undefined)
+            event({ type: 'silent', stream: stream.id, forMs: Math.round(quietMs) });
           stream.nextSilentEventMs = nowMs + quietMs;
         } else stream.nextSilentEventMs = stream.lastHeardMs + limits.silentAfterMs;
       }
@@ -144,7 +172,18 @@ export class MediaCore {
     for (const stream of [...this.graph]) this.#end(stream);
   }
 
-  #open(spec: StreamSpec): Stream {
+  #checkTwin(id: StreamId): void {
+    const { mirror } = this.#options;
+    if (mirror.standsBy(id))
+      throw new TwinlineError(
+        'standby',
+        `stream ${id} is the twin's: ask again when that has answered or died`,
+      );
+    if (this.draining && mirror.connected)
+      throw new TwinlineError('draining', 'this media process takes no new streams: ask its twin');
+  }
+
+  #open(spec: StreamSpec, place: StreamPlace | undefined): Stream {
     const { addresses, random, clock, limits, openSockets, closeSockets, start } = this.#options;
     const address = addresses[spec.family];
     if (address === undefined)
@@ -152,8 +191,8 @@ export class MediaCore {
         'bad_spec',
         `a stream's family: this media process has no IPv${spec.family} address`,
       );
-    const sockets = openSockets(address);
-    const local = { address, port: sockets.rtp.local.port };
+    const sockets = place === undefined ? openSockets(address) : this.#openAgain(spec, place);
+    const local = { address: place?.address ?? address, port: sockets.rtp.local.port };
     const nowMs = clock.nowMs();
     const stream = new Stream(spec, local, sockets, randomSsrc(random), nowMs);
     try {
@@ -168,9 +207,44 @@ export class MediaCore {
     return stream;
   }
 
-  #change(stream: Stream, spec: StreamSpec): Stream {
-    if (spec.bundle !== stream.spec.bundle)
-      throw new TwinlineError('bad_spec', "a stream's bundle: the stream belongs to another bundle");
+  /**
+   * What both media processes of a pair knew died with them. A plain stream goes on at its old place; under an old key nobody knows which
+   * indices were used, so nothing may be sent under it any more (TR-MEDIA-09).
+   */
+  #openAgain(spec: StreamSpec, place: StreamPlace): Sockets {
+    if (spec.sendKey !== undefined || spec.receiveKey !== undefined || spec.link !== undefined)
+      throw new TwinlineError(
+        'unknown_stream',
+        `stream ${spec.id} is not known any more: it needs an offer with new keys`,
+      );
+    const sockets = this.#options.openSocketsAt(place);
+    if (sockets === undefined)
+      throw new TwinlineError(
+        'unknown_stream',
+        `stream ${spec.id} is not known any more and port ${place.port} is another's: it needs a new offer`,
+      );
+    return sockets;
+  }
+
+  /** A link's first end makes the keys. */
+  #withKeys(spec: StreamSpec): StreamSpec {
+    if (spec.link === undefined || spec.sendKey !== undefined) return spec;
+    const newKey = (): SrtpKey => ({
+      suite: LINK_SUITE,
+      keySalt: Buffer.from(this.#options.random.bytes(keySaltLength(LINK_SUITE))).toString('base64'),
+    });
+    return { ...spec, sendKey: newKey(), receiveKey: newKey() };
+  }
+
+  #change(stream: Stream, wanted: StreamSpec): Stream {
+    let spec = wanted;
+    const before = stream.spec;
+    if (spec.bundle !== before.bundle) this.#checkMove(before, spec);
+    if ((spec.link === undefined) !== (before.link === undefined))
+      throw new TwinlineError('bad_spec', "a stream's link: it cannot change, open another stream");
+    // Said again without keys by an adopter: the ones that were made stay.
+    if (spec.link !== undefined && spec.sendKey === undefined)
+      spec = { ...spec, sendKey: before.sendKey!, receiveKey: before.receiveKey! };
     if (spec.family !== stream.spec.family)
       throw new TwinlineError('bad_spec', "a stream's family: it cannot change, open another stream");
     applySpec(stream, spec, this.#options.clock.nowMs(), false);
@@ -178,36 +252,39 @@ export class MediaCore {
     return stream;
   }
 
+  #checkMove(before: StreamSpec, spec: StreamSpec): void {
+    if (before.movedFrom?.bundle === spec.bundle)
+      throw new TwinlineError(
+        'stale_epoch',
+        `stream ${spec.id} was migrated to bundle ${before.bundle}; bundle ${spec.bundle} commands it no more`,
+      );
+    if (spec.movedFrom?.bundle !== before.bundle)
+      throw new TwinlineError('bad_spec', "a stream's bundle: the stream belongs to another bundle");
+    this.epochs.check(spec.movedFrom.bundle, spec.movedFrom.epoch);
+  }
+
   #end(stream: Stream): void {
     this.graph.remove(stream);
     this.#options.closeSockets(stream);
     releaseKeys(stream);
   }
+}
 
-  #checkEpochOf(spec: StreamSpec): void {
-    const highest = this.#epochs.get(spec.bundle) ?? 0;
-    this.#remember(spec.bundle, Math.max(highest, spec.epoch));
-  }
+function checkPlace(place: unknown): StreamPlace | undefined {
+  if (place === undefined) return undefined;
+  const { address, port } = (place ?? {}) as Partial<Record<keyof StreamPlace, unknown>>;
+  if (
+    typeof address !== 'string' ||
+    !Number.isInteger(port) ||
+    parseAddress(address, port as number) === undefined
+  )
+    throw new TwinlineError('bad_spec', 'where a stream was opened before must be an address and a port');
+  return { address, port: port as number };
+}
 
-  #checkEpoch(bundle: BundleId, epoch: number): void {
-    const highest = this.#epochs.get(bundle) ?? 0;
-    if (epoch < highest)
-      throw new TwinlineError(
-        'stale_epoch',
-        `bundle ${bundle} is held under epoch ${highest}; ${epoch} commands nothing any more`,
-      );
-    this.#remember(bundle, epoch);
-  }
-
-  #remember(bundle: BundleId, epoch: number): void {
-    this.#epochs.delete(bundle);
-    this.#epochs.set(bundle, epoch);
-    if (this.#epochs.size <= EPOCHS_REMEMBERED) return;
-    for (const oldest of this.#epochs.keys()) {
-      this.#epochs.delete(oldest);
-      return;
-    }
-  }
+function linkKeys({ link, sendKey, receiveKey }: StreamSpec): Pick<StreamOpened, 'keys'> {
+  if (link === undefined || sendKey === undefined || receiveKey === undefined) return {};
+  return { keys: { sendKey, receiveKey } };
 }
 
 function telephoneEventRate(stream: Stream): number {

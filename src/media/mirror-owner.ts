@@ -8,13 +8,17 @@ import {
 } from '../base/index.ts';
 import { connectUnix, processStartTime, type UnixSocket } from '../native/index.ts';
 import type { Mirror } from './core.ts';
+import { exactOf } from './exact.ts';
+import type { Giver } from './hand-over.ts';
 import { decode, encode, type OwnerSays, type StandBySays } from './mirror-messages.ts';
+import type { BundleEpoch } from './protocol.ts';
 import { type Progress, progressOf, recordOf, stateOf } from './record.ts';
 import type { Stream } from './stream.ts';
 
 const RECONNECT_MS = 100;
 /** Some ten KiB: below the longest message. */
 const PROGRESS_PER_MESSAGE = 64;
+const EPOCHS_PER_MESSAGE = 500;
 /**
  * A stand-by that has not read for this long (its socket is full, thousands of messages) is frozen or worse and will be killed by its
  * supervisor; until then it may no longer stop the media here.
@@ -22,7 +26,7 @@ const PROGRESS_PER_MESSAGE = 64;
 const STUCK_AFTER_MS = 5000;
 
 /** Tells the twin what it needs to go on with our streams: one system call each, and what the kernel took outlives us. */
-export class MirrorOwner implements Mirror {
+export class MirrorOwner implements Mirror, Giver {
   readonly #id: MediaId;
   readonly #path: string | undefined;
   readonly #clock: Clock;
@@ -30,6 +34,8 @@ export class MirrorOwner implements Mirror {
   readonly #twinWaitMs: number;
   readonly #streams: () => Iterable<Stream>;
   readonly #standsBy: (stream: StreamId) => boolean;
+  readonly #knownEpochs: () => Iterable<BundleEpoch>;
+  readonly #hears: (pid: number) => boolean;
   #socket: UnixSocket | undefined;
   #retry: Timer | undefined;
   #stopped = false;
@@ -38,8 +44,10 @@ export class MirrorOwner implements Mirror {
   /** What the full socket did not take: to be said anew, whole, when there is room. */
   readonly #unsaid = new Map<StreamId, Stream>();
   readonly #unsaidClosed = new Set<StreamId>();
+  #epochsUnsaid = false;
   #fullSinceMs = -1;
   readonly #waiting = new Map<number, () => void>();
+  readonly #giving = new Map<number, (taken: readonly StreamId[] | 'lost') => void>();
   #lastAck = 0;
 
   constructor(options: {
@@ -50,6 +58,9 @@ export class MirrorOwner implements Mirror {
     twinWaitMs: number;
     streams: () => Iterable<Stream>;
     standsBy: (stream: StreamId) => boolean;
+    epochs: () => Iterable<BundleEpoch>;
+    /** Whether we stand by for that process. */
+    hears: (pid: number) => boolean;
   }) {
     this.#id = options.id;
     this.#path = options.path;
@@ -58,10 +69,16 @@ export class MirrorOwner implements Mirror {
     this.#twinWaitMs = options.twinWaitMs;
     this.#streams = options.streams;
     this.#standsBy = options.standsBy;
+    this.#knownEpochs = options.epochs;
+    this.#hears = options.hears;
   }
 
   get connected(): boolean {
     return this.#socket !== undefined;
+  }
+
+  get twinPid(): number {
+    return this.#socket?.peer.pid ?? 0;
   }
 
   start(): void {
@@ -76,17 +93,42 @@ export class MirrorOwner implements Mirror {
     if (this.#socket === undefined) return Promise.resolve();
     const ack = ++this.#lastAck;
     if (!this.#sayStream(stream, ack)) this.#unsaid.set(stream.id, stream);
-    return new Promise((resolve) => {
-      const timer = this.#clock.after(this.#twinWaitMs, () => {
-        this.#waiting.delete(ack);
-        this.#log.warn({ stream: stream.id, waitedMs: this.#twinWaitMs }, 'media.twin-slow');
-        resolve();
-      });
-      this.#waiting.set(ack, () => {
-        timer.cancel();
-        resolve();
-      });
+    return this.#acknowledgement(ack, () =>
+      this.#log.warn({ stream: stream.id, waitedMs: this.#twinWaitMs }, 'media.twin-slow'),
+    );
+  }
+
+  async ready(): Promise<boolean> {
+    const socket = this.#socket;
+    if (socket === undefined || !this.#hears(socket.peer.pid)) return false;
+    const ack = ++this.#lastAck;
+    let late = false;
+    if (!this.#say({ kind: 'ready', ack })) return false;
+    await this.#acknowledgement(ack, () => {
+      late = true;
     });
+    return !late && this.#socket === socket && this.#hears(socket.peer.pid);
+  }
+
+  give(streams: readonly Stream[]): Promise<readonly StreamId[] | 'lost'> | undefined {
+    if (this.#socket === undefined || !this.#hears(this.#socket.peer.pid)) return undefined;
+    // What the twin was not told whole, it cannot take.
+    if (streams.some(({ id }) => !this.#handed.has(id) || this.#unsaid.has(id))) return undefined;
+    for (const stream of streams) {
+      const state = stateOf(stream);
+      if (!this.#say({ kind: 'exact', stream: stream.id, state, exact: exactOf(stream) })) return undefined;
+    }
+    const ack = ++this.#lastAck;
+    const ids = streams.map(({ id }) => id);
+    // A dead twin takes nothing, and is found dead at our other socket to it.
+    if (this.#socket.send(encode({ kind: 'hand-over', ack, streams: ids })) !== 'sent') return undefined;
+    for (const id of ids) this.#handed.delete(id);
+    return new Promise((resolve) => this.#giving.set(ack, resolve));
+  }
+
+  epochs(epochs: readonly BundleEpoch[]): void {
+    if (this.#socket === undefined || epochs.length === 0) return;
+    if (!this.#say({ kind: 'epochs', epochs })) this.#epochsUnsaid = true;
   }
 
   commit(stream: Stream): boolean {
@@ -146,6 +188,10 @@ export class MirrorOwner implements Mirror {
     socket.onMessage(({ bytes }) => {
       const message = decode<StandBySays>(bytes);
       if (message?.kind === 'ack') this.#acknowledged(message.ack);
+      if (message?.kind === 'taken') {
+        this.#giving.get(message.ack)?.(message.streams);
+        this.#giving.delete(message.ack);
+      }
     });
     socket.onWritable(() => this.#sayUnsaid());
     socket.onClose(() => {
@@ -156,6 +202,7 @@ export class MirrorOwner implements Mirror {
     const { pid } = process;
     this.#say({ kind: 'hello', version: 1, id: this.#id, pid, startTime: processStartTime(pid) });
     for (const stream of this.#streams()) this.#unsaid.set(stream.id, stream);
+    this.#epochsUnsaid = true;
     this.#sayUnsaid();
     this.#log.info({ path, pid: socket.peer.pid }, 'media.twin-connected');
   }
@@ -165,9 +212,27 @@ export class MirrorOwner implements Mirror {
     this.#handed.clear();
     this.#unsaid.clear();
     this.#unsaidClosed.clear();
+    this.#epochsUnsaid = false;
     this.#fullSinceMs = -1;
     for (const resolve of this.#waiting.values()) resolve();
     this.#waiting.clear();
+    for (const resolve of this.#giving.values()) resolve('lost');
+    this.#giving.clear();
+  }
+
+  /** Resolves when the twin has answered, is gone, or `late` was called after the wait. */
+  #acknowledgement(ack: number, late: () => void): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = this.#clock.after(this.#twinWaitMs, () => {
+        this.#waiting.delete(ack);
+        late();
+        resolve();
+      });
+      this.#waiting.set(ack, () => {
+        timer.cancel();
+        resolve();
+      });
+    });
   }
 
   #acknowledged(ack: number): void {
@@ -176,6 +241,12 @@ export class MirrorOwner implements Mirror {
   }
 
   #sayUnsaid(): void {
+    if (this.#epochsUnsaid) {
+      const epochs = [...this.#knownEpochs()];
+      for (let at = 0; at < epochs.length; at += EPOCHS_PER_MESSAGE)
+        if (!this.#say({ kind: 'epochs', epochs: epochs.slice(at, at + EPOCHS_PER_MESSAGE) })) return;
+      this.#epochsUnsaid = false;
+    }
     for (const [id, stream] of this.#unsaid) {
       if (!this.#sayStream(stream, 0)) return;
       this.#unsaid.delete(id);

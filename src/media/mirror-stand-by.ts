@@ -12,9 +12,29 @@ import {
   type UnixSocket,
 } from '../native/index.ts';
 import { applySpec, releaseKeys } from './apply-spec.ts';
-import { decode, encode, type OwnerSays } from './mirror-messages.ts';
+import type { ExactState } from './exact.ts';
+import { decode, encode, type OwnerSays, type StandBySays } from './mirror-messages.ts';
+import type { BundleEpoch } from './protocol.ts';
 import { applyProgress, applyState, type StreamRecord } from './record.ts';
 import { Stream } from './stream.ts';
+
+/** What becomes of streams that were stood by for. */
+export interface Successor {
+  /** Their owner is dead, or left on purpose: they go on here. Called with none too, as it may have left more than it told us. */
+  takeOver(from: MediaId, streams: Stream[], pid: number): void;
+  /** Their owner lives and has given them to us. Resolves when its own stand-by is told that they are here. */
+  receive(from: MediaId, streams: readonly Handed[]): Promise<void>;
+  /** False: we are about to leave ourselves. */
+  takesMore(): boolean;
+  /** The owner has this stream, it says. */
+  standsBy(stream: StreamId): void;
+  learn(epochs: readonly BundleEpoch[]): void;
+}
+
+export interface Handed {
+  readonly stream: Stream;
+  readonly exact: ExactState | undefined;
+}
 
 /** An owner's process and what it told us. */
 interface Owner {
@@ -22,6 +42,8 @@ interface Owner {
   readonly pid: number;
   readonly startTime: number;
   readonly streams: Map<StreamId, Stream>;
+  /** Said of a stream that is about to be handed over. */
+  readonly exact: Map<StreamId, ExactState>;
   leaving: 'no' | 'handing-over' | 'closing';
 }
 
@@ -38,21 +60,17 @@ export class MirrorStandBy {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #loop: UdpLoop;
-  readonly #takeOver: (from: MediaId, streams: Stream[]) => void;
+  readonly #successor: Successor;
   readonly #owners = new Map<UnixSocket, Owner>();
   readonly #dying = new Set<Owner>();
   #listener: UnixListener | undefined;
+  #stopped = false;
 
-  constructor(options: {
-    clock: Clock;
-    log: Logger;
-    loop: UdpLoop;
-    takeOver: (from: MediaId, streams: Stream[]) => void;
-  }) {
+  constructor(options: { clock: Clock; log: Logger; loop: UdpLoop; successor: Successor }) {
     this.#clock = options.clock;
     this.#log = options.log;
     this.#loop = options.loop;
-    this.#takeOver = options.takeOver;
+    this.#successor = options.successor;
   }
 
   /** Throws `TwinlineError` `path_in_use`, `path_too_long`, `socket_failed`. */
@@ -73,7 +91,14 @@ export class MirrorStandBy {
     return false;
   }
 
+  /** That process' streams would come to us. */
+  hears(pid: number): boolean {
+    for (const owner of this.#owners.values()) if (owner.pid === pid && owner.id !== undefined) return true;
+    return false;
+  }
+
   stop(): void {
+    this.#stopped = true;
     this.#listener?.close();
     for (const [socket, owner] of this.#owners) {
       socket.close();
@@ -94,6 +119,7 @@ export class MirrorStandBy {
       pid,
       startTime: processStartTime(pid),
       streams: new Map(),
+      exact: new Map(),
       leaving: 'no',
     };
     this.#owners.set(socket, owner);
@@ -117,8 +143,9 @@ export class MirrorStandBy {
         this.#log.info({ media: message.id, pid: owner.pid }, 'media.standing-by');
         break;
       case 'put':
-        if (this.#keep(owner, message.record, fds) && message.ack > 0)
-          socket.send(encode({ kind: 'ack', ack: message.ack }));
+        if (!this.#keep(owner, message.record, fds)) break;
+        this.#successor.standsBy(message.record.spec.id);
+        if (message.ack > 0) socket.send(encode({ kind: 'ack', ack: message.ack }));
         break;
       case 'state': {
         const stream = owner.streams.get(message.stream);
@@ -130,6 +157,22 @@ export class MirrorStandBy {
           const stream = owner.streams.get(progress[0] as StreamId);
           if (stream !== undefined) applyProgress(stream, progress);
         }
+        break;
+      case 'epochs':
+        this.#successor.learn(message.epochs);
+        break;
+      case 'ready':
+        if (this.#successor.takesMore()) socket.send(encode({ kind: 'ack', ack: message.ack }));
+        break;
+      case 'exact': {
+        const stream = owner.streams.get(message.stream);
+        if (stream === undefined) break;
+        applyState(stream, message.state);
+        owner.exact.set(message.stream, message.exact);
+        break;
+      }
+      case 'hand-over':
+        void this.#receive(socket, owner, message.ack, message.streams);
         break;
       case 'closed':
         this.#drop(owner, message.streams);
@@ -164,8 +207,28 @@ export class MirrorStandBy {
     }
   }
 
+  async #receive(socket: UnixSocket, owner: Owner, ack: number, ids: readonly StreamId[]): Promise<void> {
+    const taken: Handed[] = [];
+    for (const id of this.#successor.takesMore() && owner.id !== undefined ? ids : []) {
+      const stream = owner.streams.get(id);
+      if (stream === undefined) continue;
+      taken.push({ stream, exact: owner.exact.get(id) });
+      owner.streams.delete(id);
+    }
+    for (const id of ids) owner.exact.delete(id);
+    if (taken.length > 0) await this.#successor.receive(owner.id!, taken);
+    this.#answer(socket, { kind: 'taken', ack, streams: taken.map(({ stream }) => stream.id) });
+  }
+
+  /** The owner waits for this word. */
+  #answer(socket: UnixSocket, message: StandBySays): void {
+    if (this.#stopped || socket.send(encode(message)) !== 'full') return;
+    this.#clock.after(END_RETRY_MS, () => this.#answer(socket, message));
+  }
+
   #drop(owner: Owner, ids: readonly StreamId[]): void {
     for (const id of ids) {
+      owner.exact.delete(id);
       const stream = owner.streams.get(id);
       if (stream === undefined) continue;
       owner.streams.delete(id);
@@ -179,6 +242,7 @@ export class MirrorStandBy {
     // Without a greeting it is no owner of streams: whoever it was, its life is none of our business.
     if (owner.leaving === 'closing' || owner.id === undefined) {
       this.#drop(owner, [...owner.streams.keys()]);
+      if (owner.id !== undefined) this.#successor.takeOver(owner.id, [], owner.pid);
       return;
     }
     if (owner.leaving === 'no' && !this.#isGone(owner)) {
@@ -190,7 +254,7 @@ export class MirrorStandBy {
       });
       return;
     }
-    this.#takeOver(owner.id, [...owner.streams.values()]);
+    this.#successor.takeOver(owner.id, [...owner.streams.values()], owner.pid);
   }
 
   #isGone(owner: Owner): boolean {

@@ -37,6 +37,8 @@ async function mirrored() {
     twinWaitMs: 200,
     streams: () => [stream],
     standsBy: () => false,
+    epochs: () => [],
+    hears: () => true,
   });
   owner.start();
   return { stream, clock, twin: await twin };

@@ -1,4 +1,5 @@
-import type { Clock, Logger, MediaId, Random } from '../base/index.ts';
+import type { Clock, Logger, MediaId, Random, StreamId } from '../base/index.ts';
+import type { HandedOver } from './protocol.ts';
 
 /** What a media process is told by whoever starts it. */
 export interface MediaOptions {
@@ -7,6 +8,8 @@ export interface MediaOptions {
   readonly addresses: { readonly 4?: string; readonly 6?: string };
   /** UDP ports of this zone, both ends included. Pairs (even, odd) are taken from it; a range outside the kernel's ephemeral one. */
   readonly portRange: { readonly first: number; readonly last: number };
+  /** More addresses (literals) of media processes of ours: internal links lead there, to our own addresses and to this machine. */
+  readonly linkAddresses?: readonly string[];
   /** Unix socket that switches connect to (`link`). Its directory must be 0700. */
   readonly listenPath: string;
   /** Unix socket where this process stands by for its twin. */
@@ -44,9 +47,13 @@ export const DEFAULT_LIMITS: MediaLimits = {
 
 export interface MediaProcess {
   status(): MediaStatus;
+  /** As `SupervisorToMedia.drain`. Resolves when all that can be handed over now is. */
+  drain(on: boolean): Promise<HandedOver>;
+  /** As `SupervisorToMedia.hand-over`. */
+  handOver(streams?: readonly StreamId[]): Promise<HandedOver>;
   /**
-   * Ends serving. `handOver` (the default) lets the twin go on with the streams (it is told, so it need not make sure that we
-   * are dead); without it, or without a twin, the streams end.
+   * Ends serving. `handOver` (the default) gives the streams to the twin first, as `handOver()` does; what it does not take in time it
+   * takes as from a dead process (it is told, so it need not make sure that we are dead). Without it, or without a twin, the streams end.
    */
   stop(options?: { readonly handOver: boolean }): Promise<void>;
 }
@@ -54,6 +61,7 @@ export interface MediaProcess {
 /** For the supervisor and status pages. */
 export interface MediaStatus {
   readonly streams: number;
+  readonly draining: boolean;
   /** Streams of the twin that this process could go on with. */
   readonly standingBy: number;
   readonly twinConnected: boolean;

@@ -67,6 +67,24 @@ export class PortPairs {
     );
   }
 
+  /** Opens just this pair, of this range or not; undefined when somebody holds it or the address is not of this machine. */
+  openAt(address: string, port: number): Sockets | undefined {
+    if (port % 2 !== 0) return undefined;
+    const pair = (port - this.#firstEven) / 2;
+    if (this.#used.has(pair)) return undefined;
+    let sockets: Sockets | undefined;
+    try {
+      sockets = this.#tryPair(address, port);
+    } catch {
+      return undefined;
+    }
+    if (sockets !== undefined && pair >= 0 && pair < this.#pairs) {
+      this.#resting.delete(pair);
+      this.#used.add(pair);
+    }
+    return sockets;
+  }
+
   /** The pair's sockets were closed. Ports that are not of this range (taken over ones) are none of its business. */
   release(rtpPort: number): void {
     const pair = (rtpPort - this.#firstEven) / 2;

@@ -5,16 +5,59 @@ import type { BundleId, CallId, MediaId, StreamId } from '../base/index.ts';
  * shall be, whole, so that saying it again (an adopter, a retry) is harmless.
  */
 export interface SwitchToMedia {
-  /** Opens the stream or changes it to this. The reply comes after the twin (if any) could take the stream over. */
-  put: { stream: StreamSpec; reply: StreamOpened };
+  /**
+   * Opens the stream or changes it to this. The reply comes after the twin (if any) could take the stream over. `opened`: where it
+   * was opened before. A process that does not know it then opens it again just there (both of a pair had died), or says
+   * `unknown_stream`: its keys must not be used again, the peer needs an offer with new ones (a `put` without `opened`).
+   */
+  put: { stream: StreamSpec; opened?: StreamPlace; reply: StreamOpened };
   /** Ends streams; their figures come back once, for the call's record. Unknown ids give nothing. */
   close: { bundle: BundleId; epoch: number; streams: StreamId[]; reply: { reports: StreamReport[] } };
   /** A switch greets first; the epochs let media refuse what a stale owner says. */
   greet: { version: number; switch: string };
+  /**
+   * These bundles are held under these epochs: what is said under a lower one is refused from now on, here and at the twin. An adopter
+   * says so before it reads the calls.
+   */
+  own: { bundles: readonly BundleEpoch[]; reply: Record<string, never> };
+  /** Which of these streams are carried here, which could be taken over from the twin, and which nobody here knows. */
+  find: { streams: readonly StreamId[]; reply: StreamsFound };
+}
+
+export interface BundleEpoch {
+  readonly bundle: BundleId;
+  readonly epoch: number;
+}
+
+export interface StreamsFound {
+  readonly here: readonly StreamId[];
+  readonly standby: readonly StreamId[];
+  readonly unknown: readonly StreamId[];
+}
+
+/** What a supervisor (or control) says to a media process: over its control socket, or by the functions of `MediaProcess`. */
+export interface SupervisorToMedia {
+  /**
+   * `on`: new streams are refused (`draining`) while there is a twin, and all that are here are handed over to it, now and whenever
+   * that becomes possible. They stay there. Off: new streams are taken again.
+   */
+  drain: { on: boolean; reply: HandedOver };
+  /** Hands these streams, or all, over to the twin without a death: no packet lost, no index used twice. Those connected with them go too. */
+  'hand-over': { streams?: readonly StreamId[]; reply: HandedOver };
+}
+
+export interface HandedOver {
+  readonly handed: number;
+  /** Streams that are still here. */
+  readonly remaining: number;
+  /** Why some remain: `twin_away`, `twin_busy` … */
+  readonly reason?: string;
 }
 
 export interface MediaToSwitch {
   event: MediaEvent;
+  /** The process takes no new streams for now (`drain`), or takes them again. Said at the greeting too, if it drains then. */
+  draining: { on: boolean };
 }
 
 export type SrtpSuite =
@@ -60,6 +103,21 @@ export interface StreamSpec {
   readonly codecs: readonly StreamCodec[];
   /** The stream whose audio this one sends out. Payload types are mapped by codec. Absent: silence. */
   readonly source?: StreamId;
+  /**
+   * One end of an internal link, by which streams of two media processes hear each other: its `remote` is the other end's
+   * `StreamOpened`, an address of ours that is never learned anew. AES-256-GCM always: the end that is put without keys makes
+   * them and says them in `StreamOpened.keys`; the other is given them crosswise. A link tells of no keypad digits and no silence:
+   * the phones' own streams do.
+   */
+  readonly link?: { readonly peer: StreamId };
+  /** The call was migrated: until now the stream belonged to that bundle, which we hold under that epoch. */
+  readonly movedFrom?: BundleEpoch;
+}
+
+/** Where a stream's peer may send to. */
+export interface StreamPlace {
+  readonly address: string;
+  readonly port: number;
 }
 
 export interface StreamOpened {
@@ -68,6 +126,8 @@ export interface StreamOpened {
   readonly address: string;
   readonly port: number;
   readonly rtcpPort: number;
+  /** Of a link's end: what it sends and receives under. */
+  readonly keys?: { readonly sendKey: SrtpKey; readonly receiveKey: SrtpKey };
 }
 
 export interface StreamReport {
@@ -91,10 +151,13 @@ export interface StreamReport {
   readonly takenOver: number;
 }
 
-/** Error codes in replies: `no_ports` (503 with Retry-After), `stale_epoch`, `bad_spec`. */
+/**
+ * Error codes in replies: `no_ports` (503 with Retry-After), `stale_epoch`, `bad_spec`; `standby` (the stream is the twin's: ask there or
+ * again shortly), `draining` (ask the twin), `unknown_stream` (see `put`).
+ */
 export type MediaEvent =
   | { readonly type: 'dtmf'; readonly stream: StreamId; readonly digit: string; readonly durationMs: number }
   /** Nothing came for this long. */
   | { readonly type: 'silent'; readonly stream: StreamId; readonly forMs: number }
-  /** This media process took these streams over from another that died. */
+  /** This media process took these streams over from another, which died or handed them over. */
   | { readonly type: 'adopted'; readonly from: MediaId; readonly streams: readonly StreamId[] };

@@ -132,7 +132,7 @@ describe('RTCP', () => {
     };
     for (let i = 0; i < 150; i++) hear();
     expect(path.told.filter((told) => told === 'commit alice')).toHaveLength(2);
-    prepare(path.stream('alice'));
+    prepare(path.stream('alice'), path.nowMs);
     hear();
     expect(indices.slice(0, 3)).toEqual([0, 1, 2]);
     expect(indices.slice(-2)).toEqual([149, 200]);

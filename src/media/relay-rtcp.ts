@@ -33,6 +33,10 @@ export function relayRtcp(
 ): void {
   const { counts } = stream;
   let length = received;
+  if ((stream.spec.rtcpMux ? stream.rtp : stream.rtcp).keepsOut(from)) {
+    counts.refusedStranger++;
+    return;
+  }
   if (stream.secured) {
     length = stream.receiver === undefined ? SRTP_AUTH : stream.receiver.unprotectRtcp(packet, received);
     if (length < 0) {

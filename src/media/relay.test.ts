@@ -326,7 +326,7 @@ describe('SRTP', () => {
         value: before.path.stream(id).ssrc,
       });
       applyState(path.stream(id), told[id]);
-      prepare(path.stream(id));
+      prepare(path.stream(id), path.nowMs);
     }
     const after: Secured = { ...before, path };
     // The first that the dead process did not read; then one that it had sent, replayed by a stranger or the network.

@@ -90,6 +90,10 @@ export class Relay {
     let index: number;
     let renumbered = false;
     if (stream.secured) {
+      if (stream.rtp.keepsOut(from)) {
+        counts.refusedStranger++;
+        return;
+      }
       length = stream.receiver === undefined ? SRTP_AUTH : stream.receiver.unprotectRtp(packet, received);
       if (length < 0) {
         if (length === SRTP_AUTH) counts.refusedAuth++;
@@ -269,7 +273,8 @@ export class Relay {
       clockRateHz,
       nowMs,
     );
-    if (event !== undefined) this.#port.event({ type: 'dtmf', stream: stream.id, ...event });
+    if (event !== undefined && stream.spec.link === undefined)
+      this.#port.event({ type: 'dtmf', stream: stream.id, ...event });
   }
 }
 

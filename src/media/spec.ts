@@ -5,12 +5,14 @@ import type { StreamSpec } from './protocol.ts';
 
 const DIRECTIONS = new Set(['sendrecv', 'sendonly', 'recvonly', 'inactive']);
 const MOST_CODECS = 64;
+/** Of internal links: both ends are ours, so there is nothing to negotiate. */
+export const LINK_SUITE = 'AEAD_AES_256_GCM';
 
 /**
  * Checks what came over the control channel. Throws `TwinlineError` `bad_spec` that names the field: switches are ours, but of another
  * version perhaps, and a media process must not fall over any of them.
  */
-export function checkSpec(value: unknown): StreamSpec {
+export function checkSpec(value: unknown, isOurs: (address: UdpAddress) => boolean): StreamSpec {
   if (!isObject(value)) throw bad('stream', 'is no object');
   for (const name of ['id', 'call', 'bundle'] as const)
     if (typeof value[name] !== 'string' || value[name] === '' || value[name].length > 64)
@@ -27,6 +29,8 @@ export function checkSpec(value: unknown): StreamSpec {
   checkKey('sendKey', value.sendKey);
   checkKey('receiveKey', value.receiveKey);
   checkCodecs(value.codecs);
+  checkMove(value.movedFrom);
+  if (value.link !== undefined) checkLink(value, isOurs);
   return value as unknown as StreamSpec;
 }
 
@@ -52,6 +56,26 @@ function checkRemote(remote: unknown, family: 4 | 6): void {
   if (address.family !== family) throw bad('remote.address', `must be an IPv${family} address`);
   const everybodys = address.unsendable && address.words.some((word) => word !== 0);
   if (everybodys) throw bad('remote.address', 'must not be a multicast or broadcast address');
+}
+
+/** A link carries nothing but our own packets, between addresses of our own, under keys that nobody else negotiated. */
+function checkLink(value: Record<string, unknown>, isOurs: (address: UdpAddress) => boolean): void {
+  const { link, remote, sendKey, receiveKey } = value;
+  if (!isObject(link) || typeof link.peer !== 'string' || link.peer === '' || link.peer === value.id)
+    throw bad('link', 'must name its other end');
+  if ((sendKey === undefined) !== (receiveKey === undefined)) throw bad('link', 'has both keys or none');
+  for (const key of [sendKey, receiveKey] as ({ suite: string } | undefined)[])
+    if (key !== undefined && key.suite !== LINK_SUITE) throw bad('link', `is under ${LINK_SUITE} alone`);
+  if (remote === undefined) return;
+  const { address, port } = remote as { address: string; port: number };
+  if (!isOurs(parseAddress(address, port)!))
+    throw bad('remote.address', 'must be of ours: the stream is a link');
+}
+
+function checkMove(from: unknown): void {
+  if (from === undefined) return;
+  if (!isObject(from) || typeof from.bundle !== 'string' || !Number.isSafeInteger(from.epoch))
+    throw bad('movedFrom', 'must be a bundle and its epoch');
 }
 
 function checkKey(name: string, key: unknown): void {

@@ -7,12 +7,17 @@ import {
   raisePriority,
   type UdpLoop,
 } from '../native/index.ts';
+import { releaseKeys } from './apply-spec.ts';
+import { checkEpochs, checkIds } from './command-data.ts';
 import { MediaCore } from './core.ts';
+import { goOnExactly } from './exact.ts';
+import { HandOver } from './hand-over.ts';
 import { MirrorOwner } from './mirror-owner.ts';
-import { MirrorStandBy } from './mirror-stand-by.ts';
+import { type Handed, MirrorStandBy } from './mirror-stand-by.ts';
 import { DEFAULT_LIMITS, type MediaOptions, type MediaProcess, type MediaStatus } from './options.ts';
+import { ownAddresses } from './own-addresses.ts';
 import { PortPairs } from './ports.ts';
-import type { MediaEvent } from './protocol.ts';
+import type { HandedOver, MediaEvent } from './protocol.ts';
 import { SocketPort } from './socket-port.ts';
 import type { Stream } from './stream.ts';
 import { prepare, readBacklog } from './take-over.ts';
@@ -20,6 +25,10 @@ import { warmUp } from './warm-up.ts';
 
 const TICK_MS = 250;
 const TICKS_PER_SECOND = 4;
+/** A process that is to end waits this long for a twin that is slow to take its streams. */
+const HAND_OVER_WAIT_MS = 1000;
+/** Who may empty a media process. */
+const COMMANDERS = new Set(['zone', 'control', 'launcher']);
 
 /** Starts serving. Rejects with `TwinlineError` naming the path, address or port range that cannot be used. */
 export async function startMedia(options: MediaOptions): Promise<MediaProcess> {
@@ -40,6 +49,9 @@ class Media implements MediaProcess {
   readonly #core: MediaCore;
   readonly #owner: MirrorOwner;
   readonly #standBy: MirrorStandBy;
+  readonly #handOver: HandOver;
+  #stopping = false;
+  #emptying = false;
   readonly #channels = new Set<Channel>();
   #listener: { close(): Promise<void> } | undefined;
   #timer: Timer | undefined;
@@ -64,7 +76,15 @@ class Media implements MediaProcess {
       clock,
       log,
       loop,
-      takeOver: (from, streams) => this.#takeOver(from, streams),
+      successor: {
+        takeOver: (from, streams, pid) => this.#takeOver(from, streams, pid),
+        receive: (from, handed) => this.#receive(from, handed),
+        takesMore: () => !this.#stopping,
+        standsBy: (stream) => this.#handOver.taken(stream),
+        learn: (epochs) => {
+          for (const epoch of epochs) this.#core.epochs.learn(epoch);
+        },
+      },
     });
     this.#owner = new MirrorOwner({
       id,
@@ -73,7 +93,9 @@ class Media implements MediaProcess {
       log,
       twinWaitMs: limits.twinWaitMs,
       streams: () => this.#core.graph,
-      standsBy: (stream) => this.#standBy.standsBy(stream),
+      standsBy: (stream) => this.#standBy.standsBy(stream) || this.#handOver.has(stream),
+      epochs: () => this.#core.epochs,
+      hears: (pid) => this.#standBy.hears(pid),
     });
     this.#port = new SocketPort({
       clock,
@@ -90,9 +112,22 @@ class Media implements MediaProcess {
       limits,
       mirror: this.#owner,
       openSockets: (address) => this.#pairs.open(address),
+      openSocketsAt: ({ address, port }) => this.#pairs.openAt(address, port),
+      isOurs: ownAddresses(options),
       start: (stream) => this.#port.start(stream),
       closeSockets: (stream) => this.#closeSockets(stream),
       event: (event) => this.#tell(event),
+    });
+    this.#handOver = new HandOver({
+      clock,
+      log,
+      graph: this.#core.graph,
+      giver: this.#owner,
+      start: (stream) => this.#port.start(stream),
+      release: (stream) => {
+        this.#closeSockets(stream);
+        releaseKeys(stream);
+      },
     });
   }
 
@@ -130,6 +165,7 @@ class Media implements MediaProcess {
   status(): MediaStatus {
     return {
       streams: this.#core.graph.size,
+      draining: this.#core.draining,
       standingBy: this.#standBy.streams,
       twinConnected: this.#owner.connected,
       packetsPerSecond: this.#second.perSecond,
@@ -139,8 +175,28 @@ class Media implements MediaProcess {
     };
   }
 
+  async drain(on: boolean): Promise<HandedOver> {
+    this.#core.draining = on;
+    this.#options.log.info({ on, streams: this.#core.graph.size }, 'media.draining');
+    for (const channel of this.#switches()) tellDraining(channel, on);
+    return on ? this.#empty() : { handed: 0, remaining: this.#core.graph.size };
+  }
+
+  handOver(streams?: readonly StreamId[]): Promise<HandedOver> {
+    return this.#handOver.run(streams);
+  }
+
   async stop({ handOver } = { handOver: true }): Promise<void> {
+    this.#stopping = true;
     this.#timer?.cancel();
+    if (handOver && this.#core.graph.size > 0) {
+      let late: Timer | undefined;
+      const wait = new Promise<void>((resolve) => {
+        late = this.#options.clock.after(HAND_OVER_WAIT_MS, resolve);
+      });
+      await Promise.race([this.#handOver.run(), wait]);
+      late?.cancel();
+    }
     // The twin must find nobody else at the sockets when it hears of it.
     for (const stream of this.#core.graph) {
       stream.sockets?.rtp.pause();
@@ -171,14 +227,30 @@ class Media implements MediaProcess {
             `${channel.peer.id} speaks version ${data.version} of the protocol, media speaks ${PROTOCOL_VERSION}`,
           );
         this.#tellAdopted(channel);
+        if (this.#core.draining) tellDraining(channel, true);
         return undefined;
       case 'put':
-        return { kind: 'put', data: await this.#core.put(data.stream, channel.peer.id) };
+        return { kind: 'put', data: await this.#core.put(data.stream, channel.peer.id, data.opened) };
+      case 'own':
+        for (const { bundle, epoch } of checkEpochs(data.bundles)) this.#core.epochs.check(bundle, epoch);
+        return { kind: 'own', data: {} };
+      case 'find':
+        return { kind: 'find', data: this.#core.find(checkIds(data.streams)) };
+      case 'drain':
+      case 'hand-over':
+        if (!COMMANDERS.has(channel.peer.role))
+          throw new TwinlineError('not_allowed', `a ${channel.peer.role} may not say ${frame.kind} to media`);
+        return {
+          kind: frame.kind,
+          data: await (frame.kind === 'drain'
+            ? this.drain(data.on === true)
+            : this.handOver(data.streams === undefined ? undefined : checkIds(data.streams))),
+        };
       case 'close': {
         const { bundle, epoch, streams } = data;
-        if (typeof bundle !== 'string' || typeof epoch !== 'number' || !Array.isArray(streams))
+        if (typeof bundle !== 'string' || !Number.isSafeInteger(epoch))
           throw new TwinlineError('bad_spec', 'a close names bundle, epoch and streams');
-        const reports = this.#core.close(bundle as BundleId, epoch, streams as StreamId[]);
+        const reports = this.#core.close(bundle as BundleId, epoch as number, checkIds(streams));
         return { kind: 'close', data: { reports } };
       }
       default:
@@ -188,8 +260,7 @@ class Media implements MediaProcess {
 
   /** Every switch hears every event: the one that has the call is not known here after a switch died. */
   #tell(event: MediaEvent): void {
-    for (const channel of this.#channels) {
-      if (channel.peer.role !== 'switch') continue;
+    for (const channel of this.#switches()) {
       const lane = event.type === 'adopted' ? 'priority' : 'normal';
       if (!channel.send({ kind: 'event', data: event, lane }))
         this.#options.log.warn({ to: channel.peer.id, event: event.type }, 'media.event-lost');
@@ -209,26 +280,61 @@ class Media implements MediaProcess {
       channel.send({ kind: 'event', data: { type: 'adopted', from, streams }, lane: 'priority' });
   }
 
-  #takeOver(from: MediaId, streams: Stream[]): void {
-    const { clock, log } = this.#options;
+  *#switches(): Iterable<Channel> {
+    for (const channel of this.#channels) if (channel.peer.role === 'switch') yield channel;
+  }
+
+  /** The process is dead: its streams go on here, and those that we had given to it. */
+  #takeOver(from: MediaId, mirrored: Stream[], pid: number): void {
+    const streams = [...mirrored, ...this.#handOver.takeBack(pid, mirrored)];
+    if (streams.length === 0) return;
+    const { clock } = this.#options;
     const startMs = clock.nowMs();
-    for (const stream of streams) {
-      prepare(stream);
-      stream.adoptedFrom = from;
+    for (const stream of streams) prepare(stream, startMs);
+    const { passed, tooOld } = this.#goOn(from, streams);
+    const tookMs = Math.round((clock.nowMs() - startMs) * 100) / 100;
+    this.#options.log.warn({ from, streams: streams.length, passed, tooOld, tookMs }, 'media.taken-over');
+    this.#tell({ type: 'adopted', from, streams: streams.map((stream) => stream.id) });
+    for (const stream of streams) void this.#owner.put(stream);
+  }
+
+  /** The twin lives and has given us these. It is told that we have them before the first packet is read. */
+  async #receive(from: MediaId, handed: readonly Handed[]): Promise<void> {
+    const { clock, log } = this.#options;
+    const nowMs = clock.nowMs();
+    const streams = handed.map(({ stream }) => stream);
+    for (const { stream, exact } of handed) {
+      if (exact === undefined) prepare(stream, nowMs);
+      else goOnExactly(stream, exact, nowMs);
     }
+    const told = streams.map((stream) => this.#owner.put(stream));
+    const { passed, tooOld } = this.#goOn(from, streams);
+    log.info({ from, streams: streams.length, passed, tooOld }, 'media.received');
+    this.#tell({ type: 'adopted', from, streams: streams.map((stream) => stream.id) });
+    await Promise.all(told);
+  }
+
+  #goOn(from: MediaId, streams: readonly Stream[]): { passed: number; tooOld: number } {
+    for (const stream of streams) stream.adoptedFrom = from;
     this.#core.adopt(streams);
     let passed = 0;
     let tooOld = 0;
     for (const stream of streams) {
-      const backlog = readBacklog(stream, this.#port.relay, clock);
+      const backlog = readBacklog(stream, this.#port.relay, this.#options.clock);
       passed += backlog.passed;
       tooOld += backlog.tooOld;
       this.#port.start(stream);
     }
-    const tookMs = Math.round((clock.nowMs() - startMs) * 100) / 100;
-    log.warn({ from, streams: streams.length, passed, tooOld, tookMs }, 'media.taken-over');
-    this.#tell({ type: 'adopted', from, streams: streams.map((stream) => stream.id) });
-    for (const stream of streams) void this.#owner.put(stream);
+    return { passed, tooOld };
+  }
+
+  async #empty(): Promise<HandedOver> {
+    this.#emptying = true;
+    try {
+      return await this.#handOver.run();
+    } finally {
+      this.#emptying = false;
+    }
   }
 
   #tick(): void {
@@ -236,6 +342,9 @@ class Media implements MediaProcess {
     this.#core.tick((owner) => [...this.#channels].some((channel) => channel.peer.id === owner));
     if (++this.#ticks % TICKS_PER_SECOND !== 0) return;
     this.#owner.progress(this.#core.graph);
+    // What could not go at first: the twin was away, or a stream was just being opened.
+    if (this.#core.draining && !this.#emptying && this.#owner.connected && this.#core.graph.size > 0)
+      void this.#empty();
     const nowMs = this.#options.clock.nowMs();
     const seconds = (nowMs - this.#second.atMs) / 1000;
     const { user, system } = process.cpuUsage();
@@ -263,3 +372,6 @@ class Media implements MediaProcess {
       if (address !== undefined) this.#loop.open({ address, port: 0 }).close();
   }
 }
+
+const tellDraining = (channel: Channel, on: boolean): boolean =>
+  channel.send({ kind: 'draining', data: { on }, lane: 'priority' });

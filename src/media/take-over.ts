@@ -11,8 +11,11 @@ const NEWEST_MS = 60;
 const QUEUE_LIMIT = 2048;
 
 /** Makes a stand-by's stream ready to go on: all indices that the dead process may have used are behind it. */
-export function prepare(stream: Stream): void {
+export function prepare(stream: Stream, nowMs: number): void {
   const { arrival, feed, sender, receiver } = stream;
+  // When it was heard last is not known here: a stranger must wait as if it had been now.
+  stream.rtp.lastHeardMs = nowMs;
+  stream.rtcp.lastHeardMs = nowMs;
   stream.counts.takenOver++;
   if (receiver !== undefined && arrival.ssrc >= 0 && arrival.highest >= 0)
     receiver.expectIndex(arrival.ssrc, arrival.highest);

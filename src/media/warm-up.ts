@@ -48,7 +48,7 @@ export function warmUp(nowMs: number): void {
       relay.receive(pair[0]!, false, packet, length, from, nowMs + i * 20);
     }
     for (const stream of pair) {
-      prepare(stream);
+      prepare(stream, nowMs);
       graph.remove(stream);
       stream.sender?.close();
       stream.receiver?.close();

@@ -1,90 +1,11 @@
-import { randomBytes } from 'node:crypto';
 import { readdirSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { SrtpKey, SrtpSuite } from '../../src/media/index.ts';
+import type { SrtpSuite } from '../../src/media/index.ts';
 import type { UdpLoop } from '../../src/native/index.ts';
-import { keySaltLength } from '../../src/rtp/index.ts';
+import { longestGapMs, type MediaCall, mediaCall, more, talk } from '../support/media-call.ts';
 import { MediaPair } from '../support/media-pair.ts';
-import { everyMs } from '../support/pacer.ts';
-import { RtpPhone, rtpPhoneLoop } from '../support/rtp-phone.ts';
+import { rtpPhoneLoop } from '../support/rtp-phone.ts';
 import { spec } from '../support/stream-spec.ts';
-
-const newKey = (suite: SrtpSuite | 'plain'): SrtpKey | undefined =>
-  suite === 'plain' ? undefined : { suite, keySalt: randomBytes(keySaltLength(suite)).toString('base64') };
-
-interface Call {
-  readonly phones: [RtpPhone, RtpPhone];
-  readonly streams: [string, string];
-}
-
-let calls = 0;
-async function call(
-  pair: MediaPair,
-  loop: UdpLoop,
-  left: SrtpSuite | 'plain',
-  right: SrtpSuite | 'plain',
-): Promise<Call> {
-  const name = `call${calls++}`;
-  const streams: [string, string] = [`${name}-l`, `${name}-r`];
-  const sides = [left, right].map((suite, i) => {
-    const toPhone = newKey(suite);
-    const fromPhone = newKey(suite);
-    const phone = new RtpPhone(loop, {
-      // Wraps after some packets, before, in, or after the moment of the kill.
-      first: 65_536 - 20 - calls * 7,
-      ssrc: 1000 + calls * 2 + i,
-      ...(fromPhone && { sendKey: fromPhone }),
-      ...(toPhone && { receiveKey: toPhone }),
-    });
-    return { phone, toPhone, fromPhone };
-  });
-  for (const [i, { phone, toPhone, fromPhone }] of sides.entries()) {
-    const opened = await pair.put(
-      'a',
-      spec(streams[i]!, {
-        port: phone.localPort,
-        source: streams[1 - i]!,
-        ...(toPhone && { sendKey: toPhone }),
-        ...(fromPhone && { receiveKey: fromPhone }),
-      }),
-    );
-    phone.port = opened.port;
-  }
-  return { phones: [sides[0]!.phone, sides[1]!.phone], streams };
-}
-
-/** All speak every 20 ms, each at its own moment, until `hush`. */
-function talk(phones: readonly RtpPhone[]): {
-  hush(): void;
-  heardBy(enough: (phone: RtpPhone) => boolean): Promise<void>;
-} {
-  const beats = phones.map((phone, i) => everyMs(20, () => phone.speak(), 20 + (20 * i) / phones.length));
-  return {
-    hush() {
-      for (const beat of beats) beat.stop();
-    },
-    heardBy: (enough) =>
-      new Promise((resolve) => {
-        for (const phone of phones)
-          phone.onHeard = () => {
-            if (phones.every(enough)) resolve();
-          };
-      }),
-  };
-}
-
-/** From now on each phone has heard so many packets more. */
-function more(count: number, phones: readonly RtpPhone[]): (phone: RtpPhone) => boolean {
-  const before = new Map(phones.map((phone) => [phone, phone.heard.length]));
-  return (phone) => phone.heard.length >= before.get(phone)! + count;
-}
-
-function longestGapMs(phone: RtpPhone): number {
-  return phone.heard.reduce(
-    (gap, { atMs }, i, all) => Math.max(gap, i === 0 ? 0 : atMs - all[i - 1]!.atMs),
-    0,
-  );
-}
 
 describe('a media process is killed while packets flow', () => {
   let pair: MediaPair;
@@ -129,8 +50,8 @@ describe('a media process is killed while packets flow', () => {
       ['plain', 'AEAD_AES_128_GCM'],
       ['AES_256_CM_HMAC_SHA1_80', 'plain'],
     ];
-    const up: Call[] = [];
-    for (const [left, right] of [...suites, ...suites]) up.push(await call(pair, loop, left, right));
+    const up: MediaCall[] = [];
+    for (const [left, right] of [...suites, ...suites]) up.push(await mediaCall(pair, loop, left, right));
     const phones = up.flatMap((each) => each.phones);
     const first = new Map(phones.map((phone) => [phone, phone.next]));
     const adoptedBy = (id: string) => pair.events.find(({ by, type }) => by === id && type === 'adopted');

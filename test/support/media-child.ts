@@ -31,5 +31,10 @@ process.on('message', (question) => {
   if (question === 'status')
     process.send?.({ event: 'status', ...media.status(), usage: process.cpuUsage() });
 });
+process.on('message', async (word) => {
+  if (word !== 'stop') return;
+  await media.stop();
+  process.exit(0);
+});
 process.on('disconnect', () => process.exit(0));
 process.send?.({ event: 'ready' });

@@ -1,11 +1,21 @@
 import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { silentLogger } from '../../src/base/index.ts';
 import { type Channel, connectLink, type LinkClient } from '../../src/link/index.ts';
-import type { MediaEvent, StreamOpened, StreamReport, StreamSpec } from '../../src/media/index.ts';
+import type {
+  HandedOver,
+  MediaEvent,
+  StreamOpened,
+  StreamPlace,
+  StreamReport,
+  StreamSpec,
+  StreamsFound,
+  SupervisorToMedia,
+} from '../../src/media/index.ts';
 import { systemClock, systemRandom } from '../../src/native/index.ts';
 
 const LOADER = new URL('./typescript-loader.mjs', import.meta.url).href;
@@ -78,8 +88,48 @@ export class MediaPair {
     this.#children.get(id)?.kill(signal);
   }
 
-  async put(id: string, stream: StreamSpec): Promise<StreamOpened> {
-    return (await this.#channel(id).request({ kind: 'put', data: { stream } }, 2000)).data as StreamOpened;
+  async put(id: string, stream: StreamSpec, opened?: StreamPlace): Promise<StreamOpened> {
+    const data = { stream, ...(opened && { opened }) };
+    return (await this.#channel(id).request({ kind: 'put', data }, 2000)).data as StreamOpened;
+  }
+
+  /** What a supervisor says. */
+  async command<Kind extends keyof SupervisorToMedia>(
+    id: string,
+    kind: Kind,
+    data: Omit<SupervisorToMedia[Kind], 'reply'>,
+  ): Promise<HandedOver> {
+    let client: LinkClient | undefined;
+    const channel = await new Promise<Channel>((onChannel) => {
+      client = this.#link(id, 'zone', onChannel);
+    });
+    try {
+      return (await channel.request({ kind, data }, 10_000)).data as HandedOver;
+    } finally {
+      client?.close();
+    }
+  }
+
+  async find(id: string, streams: readonly string[]): Promise<StreamsFound> {
+    return (await this.#channel(id).request({ kind: 'find', data: { streams } }, 2000)).data as StreamsFound;
+  }
+
+  /** Resolves when the process has ended. */
+  async ended(id: string): Promise<void> {
+    const child = this.#children.get(id);
+    if (child !== undefined && child.exitCode === null && child.signalCode === null)
+      await once(child, 'exit');
+  }
+
+  /** Asks it to end, as a supervisor does. */
+  async stop(id: string): Promise<void> {
+    this.#children.get(id)?.send('stop');
+    await this.ended(id);
+  }
+
+  /** A switch has its channel to the process (again). */
+  connected(id: string): boolean {
+    return this.#channels.get(id)?.open === true;
   }
 
   async close(id: string, bundle: string, streams: readonly string[]): Promise<StreamReport[]> {
@@ -127,26 +177,31 @@ export class MediaPair {
   }
 
   #connect(id: string): void {
-    const link = connectLink({
+    const link = this.#link(id, 'switch', (channel) => {
+      this.#channels.set(id, channel);
+      channel.onFrame((frame) => {
+        if (frame.kind === 'event') this.events.push({ ...(frame.data as MediaEvent), by: id });
+        this.#changed();
+        return undefined;
+      });
+      channel.onClose(() => {
+        if (this.#channels.get(id) === channel) this.#channels.delete(id);
+        this.#changed();
+      });
+      this.#changed();
+    });
+    this.#links.push(link);
+  }
+
+  #link(id: string, role: string, onChannel: (channel: Channel) => void): LinkClient {
+    return connectLink({
       path: join(this.directory, `${id}.sock`),
-      self: { role: 'switch', id: 'a1', pid: process.pid, startTime: 0 },
+      self: { role, id: 'a1', pid: process.pid, startTime: 0 },
       clock: systemClock,
       random: systemRandom,
       log: silentLogger,
-      onChannel: (channel) => {
-        this.#channels.set(id, channel);
-        channel.onFrame((frame) => {
-          if (frame.kind === 'event') this.events.push({ ...(frame.data as MediaEvent), by: id });
-          this.#changed();
-          return undefined;
-        });
-        channel.onClose(() => {
-          if (this.#channels.get(id) === channel) this.#channels.delete(id);
-        });
-        this.#changed();
-      },
+      onChannel,
     });
-    this.#links.push(link);
   }
 
   #changed(): void {

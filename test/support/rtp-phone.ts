@@ -6,7 +6,15 @@ import {
   type UdpLoop,
   type UdpSocket,
 } from '../../src/native/index.ts';
-import { createSrtpReceiver, createSrtpSender, rtpSsrc, writeRtpHeader } from '../../src/rtp/index.ts';
+import {
+  createSrtpReceiver,
+  createSrtpSender,
+  isRtcp,
+  rtpSsrc,
+  writeRtcp,
+  writeRtpHeader,
+} from '../../src/rtp/index.ts';
+import { IndexAudit } from './index-audit.ts';
 
 export interface Heard {
   readonly index: number;
@@ -21,6 +29,10 @@ export interface Heard {
 export class RtpPhone {
   readonly heard: Heard[] = [];
   refused = 0;
+  /** RTCP packets. */
+  reports = 0;
+  /** Of all that ever came under our peer's key. */
+  readonly audit: IndexAudit | undefined;
   readonly #socket: UdpSocket;
   readonly #sender: ReturnType<typeof createSrtpSender> | undefined;
   readonly #receiver: ReturnType<typeof createSrtpReceiver> | undefined;
@@ -39,6 +51,7 @@ export class RtpPhone {
     this.#ssrc = options.ssrc;
     this.#sender = options.sendKey && createSrtpSender(options.sendKey);
     this.#receiver = options.receiveKey && createSrtpReceiver(options.receiveKey);
+    this.audit = options.receiveKey && new IndexAudit(options.receiveKey);
     this.#socket = loop.open({ address: '127.0.0.1', port: 0 });
     this.#socket.resume((batch) => {
       for (let i = 0; i < batch.count; i++) this.#hear(batch.buffers[i]!, batch.lengths[i]!);
@@ -59,6 +72,25 @@ export class RtpPhone {
     this.#socket.send(this.#packet, length, parseAddress('127.0.0.1', this.port)!);
   }
 
+  /** A sender report, on the RTP port (RFC 5761). */
+  report(): void {
+    const packet = Buffer.alloc(256);
+    const plain = writeRtcp(packet, [
+      {
+        type: 'sr',
+        ssrc: this.#ssrc,
+        ntpSec: 0,
+        ntpFraction: 0,
+        rtpTimestamp: (this.next * 160) >>> 0,
+        packetCount: 1,
+        octetCount: 160,
+        reports: [],
+      },
+    ]);
+    const length = this.#sender === undefined ? plain : this.#sender.protectRtcp(packet, plain);
+    this.#socket.send(packet, length, parseAddress('127.0.0.1', this.port)!);
+  }
+
   close(): void {
     this.#socket.close();
     this.#sender?.close();
@@ -67,6 +99,13 @@ export class RtpPhone {
 
   #hear(buffer: Buffer, length: number): void {
     const bytes = Buffer.from(buffer.subarray(0, length));
+    this.audit?.see(bytes);
+    if (isRtcp(buffer, length)) {
+      if (this.#receiver !== undefined && this.#receiver.unprotectRtcp(buffer, length) < 0) this.refused++;
+      else this.reports++;
+      this.onHeard();
+      return;
+    }
     const ssrc = rtpSsrc(buffer);
     const sequence = buffer.readUInt16BE(2);
     let index: number;
