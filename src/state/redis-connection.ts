@@ -19,6 +19,12 @@ const LOADING_MS = 10_000;
 
 export type Argument = string | Buffer;
 
+/**
+ * What a command does while the server is away: it is refused at once, waits until it can be sent, or is sent once more when the
+ * connection ended before its answer, which only what may be done twice can bear.
+ */
+export type Patience = 'none' | 'waits' | 'again';
+
 interface Unanswered {
   readonly sentMs: number;
   readonly bytes: number;
@@ -47,7 +53,7 @@ export interface RedisClient {
 
 /**
  * One connection to the server that is master now. What is asked in one turn of the loop leaves in one write. It is never kept
- * for later without bound: what cannot be sent is refused at once, or with `waits` after two seconds; what is not answered is
+ * for later without bound: what cannot be sent is refused at once, or with patience after two seconds; what is not answered is
  * refused after one and a half. A refused command may have been carried out all the same.
  */
 export class RedisConnection {
@@ -79,7 +85,9 @@ export class RedisConnection {
     this.#redis.on('ready', () => this.#up());
     this.#redis.on('close', () => this.#down());
     this.#redis.on('error', (error: unknown) => {
-      this.#lastError = error;
+      // What follows from a failure says nothing of its cause.
+      if (this.#lastError === undefined || !/isn't writeable|is closed/.test(messageOf(error)))
+        this.#lastError = error;
     });
   }
 
@@ -89,7 +97,8 @@ export class RedisConnection {
   }
 
   get isUp(): boolean {
-    return this.#isUp;
+    // The other end may have closed already, and we not yet been told.
+    return this.#isUp && this.#redis.stream?.writable === true;
   }
 
   /** Resolves when it is up for the first time; rejects with what was wrong when `withinMs` have passed, or at once if refused. */
@@ -130,26 +139,33 @@ export class RedisConnection {
     name: ScriptName,
     keys: readonly string[],
     args: readonly Argument[],
-    waits = false,
+    patience: Patience = 'none',
   ): Promise<unknown> {
     const { sha } = REDIS_SCRIPTS[name];
     const command = [sha, String(keys.length), ...keys, ...args];
     try {
-      return await this.call('evalsha', command, waits);
+      return await this.call('evalsha', command, patience);
     } catch (error) {
       if (!/NOSCRIPT/.test(messageOf((error as Error).cause ?? error))) throw error;
       // Somebody has flushed the scripts.
       this.#loadScripts();
-      return await this.call('evalsha', command, waits);
+      return await this.call('evalsha', command, patience);
     }
   }
 
   /** Gives the reply with bytes as Buffers. Rejects with a TwinlineError. */
-  async call(name: string, args: readonly Argument[], waits = false): Promise<unknown> {
-    if (!this.#isUp) {
-      if (!waits || this.#isClosed) throw this.#away();
+  async call(name: string, args: readonly Argument[], patience: Patience = 'none'): Promise<unknown> {
+    if (!this.isUp) {
+      if (patience === 'none' || this.#isClosed) throw this.#away();
       await this.#whenUp();
     }
+    try {
+      return await this.#send(name, args);
+    } catch (error) {
+      if (patience !== 'again' || (error as TwinlineError).code !== 'state_away' || this.#isClosed)
+        throw error;
+    }
+    if (!this.isUp) await this.#whenUp();
     return this.#send(name, args);
   }
 

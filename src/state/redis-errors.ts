@@ -42,7 +42,7 @@ export function redisError(cause: unknown, where: string): TwinlineError {
     default:
   }
   if (/timed? ?out/i.test(message)) return say('state_timeout', 'does not answer in time');
-  if (/Protocol error|reply type/i.test(message))
+  if (/Protocol error|reply type|RESP type|report this/i.test(message))
     return say('state_garbage', `answers what is no Redis protocol (${message.slice(0, 100)})`);
   if (isGone(cause, message)) return say('state_away', `cannot be reached (${message.slice(0, 120)})`);
   return say('state_failed', `answered with an error: ${message.slice(0, 200)}`);

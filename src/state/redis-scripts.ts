@@ -10,7 +10,7 @@ import { createHash } from 'node:crypto';
  * KEYS: the fence's lease if there is one; then per write the record and its index.
  * ARGV: the fence's epoch or '', 'v' or 'd', channel or ''; then per write the record, how, milliseconds to live or '', member or ''.
  * `how`: 'g' the time was given, 'n' it is at least one above what was there, 'r' written again: only over something older.
- * Gives {1, owner} or {0, epoch that is stored or '', 1 if released}.
+ * Gives {1, owner, then for each time that had to be set later where the record stands and the time} or {0, epoch that is stored or '', 1 if released}.
  */
 const COMMIT = `
 local owner, k = '', 1
@@ -20,6 +20,7 @@ if ARGV[1] ~= '' then
   owner, k = l[3] or '', 2
 end
 local volatile = ARGV[2] == 'v'
+local done = {1, owner}
 for a = 4, #ARGV, 4 do
   local key, new, how, ttl, member = KEYS[k], ARGV[a], ARGV[a + 1], ARGV[a + 2], ARGV[a + 3]
   local old = redis.call('GETRANGE', key, 0, 63)
@@ -43,6 +44,8 @@ for a = 4, #ARGV, 4 do
     end
     if write and how == 'n' and nu <= ou then
       new = string.sub(new, 1, 16) .. struct.pack('<d', ou + 1) .. string.sub(new, 25)
+      done[#done + 1] = a
+      done[#done + 1] = string.sub(new, 17, 24)
     end
   end
   if write then
@@ -58,7 +61,7 @@ for a = 4, #ARGV, 4 do
   k = k + 2
 end
 if ARGV[3] ~= '' then redis.call('PUBLISH', ARGV[3], '') end
-return {1, owner}`;
+return done`;
 
 /**
  * KEYS: the lease, the index of leases. ARGV: bundle, owner, zone, lowest epoch seen elsewhere, chance below 2^19, parity, ms to live.

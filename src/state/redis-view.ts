@@ -37,7 +37,7 @@ export class RedisView {
   }
 
   async get<T>(key: StateKey): Promise<Stored<T> | undefined> {
-    const bytes = (await this.#connection.call('get', [redisKey(key)], true)) as Buffer | null;
+    const bytes = (await this.#connection.call('get', [redisKey(key)], 'again')) as Buffer | null;
     if (bytes === null) return undefined;
     const stored = this.#read<T>(key, bytes);
     if (stored instanceof TwinlineError) throw stored;
@@ -66,12 +66,12 @@ export class RedisView {
   }
 
   async lease(bundle: BundleId): Promise<Lease | undefined> {
-    const fields = await this.#connection.call('hmget', [redisLeaseKey(bundle), ...LEASE_FIELDS], true);
+    const fields = await this.#connection.call('hmget', [redisLeaseKey(bundle), ...LEASE_FIELDS], 'again');
     return leaseFrom(bundle, fields);
   }
 
   async leases(): Promise<Lease[]> {
-    const members = (await this.#connection.call('zrange', [LEASE_INDEX, '0', '-1'], true)) as Buffer[];
+    const members = (await this.#connection.call('zrange', [LEASE_INDEX, '0', '-1'], 'again')) as Buffer[];
     const bundles = members.map((member) => member.toString() as BundleId);
     const leases = await Promise.all(
       bundles.map(async (bundle) => {
@@ -101,7 +101,7 @@ export class RedisView {
         'read',
         [redisLogKey(account, log)],
         [position, String(limit)],
-        true,
+        'again',
       )) as [Buffer, Buffer[]][];
       if (found.length === 0) break;
       for (const [id, [, json]] of found) {
@@ -141,7 +141,7 @@ export class RedisView {
         'list',
         [index.key],
         [first, last, String(PAGE), index.prefix],
-        true,
+        'again',
       )) as (Buffer | null)[];
       for (let at = 0; at < page.length; at += 2) {
         const member = page[at]!.toString();
@@ -165,7 +165,7 @@ export class RedisView {
     );
     await Promise.all(
       keys.map(async (key) => {
-        const bytes = (await this.#connection.call('get', [key], true)) as Buffer | null;
+        const bytes = (await this.#connection.call('get', [key], 'again')) as Buffer | null;
         if (bytes !== null) add(key.slice(prefix.length), bytes);
       }),
     );
@@ -178,7 +178,7 @@ export class RedisView {
       const [next, found] = (await this.#connection.call(
         'scan',
         [cursor, 'MATCH', pattern, 'COUNT', SCAN_COUNT],
-        true,
+        'again',
       )) as [Buffer, Buffer[]];
       cursor = next.toString();
       for (const key of found) keys.add(key.toString());

@@ -62,6 +62,10 @@ const LOG_ENTRIES_KEPT = '200000';
 const RESTORING_MS = 3000;
 const RESTORING_LOOK_MS = 200;
 const MAX_ASSERTS = 3;
+/** Of a commit's arguments, the channel the last before the first write; and where a record has its time. */
+const FIRST_WRITE_AT = 3;
+const ARGUMENTS_PER_WRITE = 4;
+const UPDATED_AT = 16;
 /** Shorter than what the connection takes for a dead server. */
 const REPLICATED_WITHIN_MS = '800';
 
@@ -155,13 +159,18 @@ class RedisPort implements RedisState {
     const volatile = isVolatileCommit(writes, durability);
     const { keys, args } = this.#encode(writes, volatile, fence);
     // Calls go on while the state is away; their owner writes again later. What a phone waits for may wait a little.
-    const waits = !volatile;
+    const patience = volatile ? 'none' : 'again';
     if (fence === undefined) {
-      await this.#connection.script('commit', keys, args, waits);
-      if (!volatile) this.#journal.add({ script: 'commit', keys, args: saidAgain(args) }, performance.now());
+      const done = (await this.#connection.script('commit', keys, args, patience)) as unknown[];
+      if (!volatile) {
+        const again = { script: 'commit', keys, args: saidAgain(args, done) } as const;
+        this.#journal.add(again, performance.now());
+      }
       return;
     }
-    const owner = await this.#underLease(fence, () => this.#connection.script('commit', keys, args, waits));
+    const owner = await this.#underLease(fence, () =>
+      this.#connection.script('commit', keys, args, patience),
+    );
     if (this.#known.get(fence.bundle)?.epoch !== fence.epoch) {
       this.#remember({ ...fence, owner: owner as SwitchId, zone: this.#options.zone });
     }
@@ -182,10 +191,14 @@ class RedisPort implements RedisState {
         zone < twin ? '1' : '0',
         String(LEASE_LIFE_MS),
       ],
-      true,
+      'again',
     );
     const epoch = Number(String(await granted));
+    const { ups, where } = this.#connection;
     await this.#reachedReplica();
+    // Another connection, perhaps to another server, knows nothing of what this one wrote.
+    if (this.#connection.ups !== ups)
+      throw new TwinlineError('state_away', `${where} was lost while bundle ${bundle} was being granted`);
     const lease: Lease = { bundle, owner, zone, epoch };
     this.#remember(lease);
     return lease;
@@ -197,7 +210,7 @@ class RedisPort implements RedisState {
     const { epoch } = releasedLease(fence, lease, zone, twin, clock.utcMs());
     const keys = [redisLeaseKey(fence.bundle), LEASE_INDEX];
     const args = [fence.bundle, String(fence.epoch), String(epoch), String(LEASE_LIFE_MS)];
-    await this.#underLease(fence, () => this.#connection.script('release', keys, args, true));
+    await this.#underLease(fence, () => this.#connection.script('release', keys, args, 'waits'));
     this.#known.delete(fence.bundle);
   }
 
@@ -205,7 +218,7 @@ class RedisPort implements RedisState {
     const chance = String(randomBelow(this.#options.random, 2 ** 32));
     const keys = [redisLogKey(account, log)];
     const args = [chance, JSON.stringify(entry), LOG_ENTRIES_KEPT];
-    const id = String(await this.#connection.script('append', keys, [...args, ''], true));
+    const id = String(await this.#connection.script('append', keys, [...args, ''], 'waits'));
     this.#journal.add({ script: 'append', keys, args: [...args, id] }, performance.now());
     return id;
   }
@@ -337,14 +350,14 @@ class RedisPort implements RedisState {
 
   async #waitForReplica(): Promise<void> {
     const { where } = this.#connection;
-    const info = String(await this.#connection.call('info', ['replication'], true));
+    const info = String(await this.#connection.call('info', ['replication'], 'again'));
     const replicas = Number(/connected_slaves:(\d+)/.exec(info)?.[1] ?? 0);
     if (replicas === 0) {
       if (this.#options.place.sentinels !== undefined)
         this.#options.log.warn({ state: where }, 'state.granted_without_replica');
       return;
     }
-    if (Number(await this.#connection.call('wait', ['1', REPLICATED_WITHIN_MS], true)) > 0) return;
+    if (Number(await this.#connection.call('wait', ['1', REPLICATED_WITHIN_MS], 'waits')) > 0) return;
     throw new TwinlineError(
       'state_not_replicated',
       `${where} has ${replicas} replicas, none of which took a grant within ${REPLICATED_WITHIN_MS} ms`,
@@ -361,5 +374,10 @@ function lifeMs(write: Write, utcMs: number): string {
 }
 
 /** The same commit, over nothing but what is older. */
-const saidAgain = (args: readonly Argument[]): Argument[] =>
-  args.map((arg, at) => (at >= 3 && (at - 3) % 4 === 1 ? 'r' : at === 2 ? '' : arg));
+function saidAgain(args: readonly Argument[], done: readonly unknown[]): Argument[] {
+  const again = [...args];
+  for (let at = FIRST_WRITE_AT; at < again.length; at += ARGUMENTS_PER_WRITE) again[at + 1] = 'r';
+  for (let at = 2; at < done.length; at += 2)
+    (done[at + 1] as Buffer).copy(again[(done[at] as number) - 1] as Buffer, UPDATED_AT);
+  return again;
+}

@@ -176,7 +176,7 @@ async function answers(port: number, child: ChildProcess): Promise<void> {
     if (child.exitCode !== null)
       throw new Error(`the Redis on port ${port} ended with code ${child.exitCode}`);
     const said = await askRedis(port, 'PING').catch(() => '');
-    return said.startsWith('+PONG');
+    return said.startsWith('+PONG') || said.startsWith('-NOAUTH');
   });
 }
 
@@ -202,11 +202,28 @@ export function askRedis(port: number, ...command: string[]): Promise<string> {
     socket.once('error', reject);
     socket.on('data', (chunk) => {
       said += chunk.toString('latin1');
+      if (endOfReply(said, 0) < 0) return;
+      resolve(said);
+      socket.destroy();
     });
-    socket.once('close', () => resolve(said));
+    socket.once('close', () => reject(new Error(`Redis on port ${port} hung up`)));
     const parts = command.map((part) => `$${Buffer.byteLength(part)}\r\n${part}\r\n`).join('');
-    socket.write(`*${command.length}\r\n${parts}*1\r\n$4\r\nQUIT\r\n`);
+    socket.write(`*${command.length}\r\n${parts}`);
   });
+}
+
+/** Where the reply that begins at `at` ends; -1 while it is not whole. */
+function endOfReply(text: string, at: number): number {
+  const lineEnd = text.indexOf('\r\n', at);
+  if (lineEnd < 0) return -1;
+  const count = Number(text.slice(at + 1, lineEnd));
+  let end = lineEnd + 2;
+  if (text[at] === '$') {
+    if (count >= 0) end += count + 2;
+    return end <= text.length ? end : -1;
+  }
+  if (text[at] === '*') for (let item = 0; item < count && end >= 0; item++) end = endOfReply(text, end);
+  return end;
 }
 
 export function freePort(): Promise<number> {
