@@ -3,6 +3,7 @@ import { isIPv6 } from 'node:net';
 import type { EdgeId, MediaId, SwitchId, ZoneId } from '../base/index.ts';
 import type { TransportName } from '../link/index.ts';
 import { mediaPortsOf, type PortRange, type Topology } from './topology.ts';
+import type { StateTopology } from './topology-state.ts';
 
 /**
  * What the launcher decided once and every process of the installation reads: who there is and where. Holds no secret. Written to
@@ -16,6 +17,7 @@ export interface Plan {
   readonly launcher: { readonly pid: number; readonly startTime: number };
   readonly edges: readonly { readonly id: EdgeId; readonly listeners: readonly PlannedListener[] }[];
   readonly zones: readonly PlannedZone[];
+  readonly state: StateTopology;
   /** Control's plain HTTP door: on loopback, whatever the SIP listeners bind. */
   readonly http: { readonly address: string; readonly port: number };
   /** Where RTP is received. */
@@ -89,6 +91,7 @@ export function makePlan(options: {
         capacity: zone.capacity,
       };
     }),
+    state: topology.state,
     http: { address: loopback, port: portBase + topology.http.plain },
     mediaAddress: bind.reachedBy,
     configPath: options.configPath,

@@ -7,7 +7,8 @@ import {
   switchSocket,
   zoneSocket,
 } from './paths.ts';
-import { openState, type ProcessContext } from './process-context.ts';
+import type { ProcessContext } from './process-context.ts';
+import { openState } from './state-engine.ts';
 
 export async function runControl(context: ProcessContext): Promise<() => Promise<void>> {
   const { plan, planFile, self, clock, random, log } = context;

@@ -1,7 +1,8 @@
 import type { EdgeId } from '../base/index.ts';
 import { startEdge } from '../edge/index.ts';
 import { certificateFile, certificateKeyFile, edgeSocket } from './paths.ts';
-import { edgeNamed, openReader, type ProcessContext, tokensOf } from './process-context.ts';
+import { edgeNamed, type ProcessContext, tokensOf } from './process-context.ts';
+import { openReader } from './state-engine.ts';
 
 export async function runEdge(context: ProcessContext, id: string): Promise<() => Promise<void>> {
   const { plan, clock, random, log } = context;

@@ -4,14 +4,8 @@ import { bootId } from '../native/index.ts';
 import { loadOrCreateKeyFile, openVault, sealer } from '../state/index.ts';
 import { startSwitch } from '../switch/index.ts';
 import { edgeSocket, mediaSocket, pairKeyFile, switchSocket, zoneSocket } from './paths.ts';
-import {
-  openState,
-  type ProcessContext,
-  pairSecret,
-  tokensOf,
-  zoneNamed,
-  zoneOfSwitch,
-} from './process-context.ts';
+import { type ProcessContext, pairSecret, tokensOf, zoneNamed, zoneOfSwitch } from './process-context.ts';
+import { openState } from './state-engine.ts';
 import { usageMeter } from './usage.ts';
 
 export async function runSwitch(context: ProcessContext, id: string): Promise<() => Promise<void>> {

@@ -1,7 +1,8 @@
 import { startZone } from '../zone/index.ts';
 import { nodeFlags } from './node-flags.ts';
 import { zoneSocket } from './paths.ts';
-import { openState, type ProcessContext, zoneNamed } from './process-context.ts';
+import { type ProcessContext, zoneNamed } from './process-context.ts';
+import { openState } from './state-engine.ts';
 
 export async function runZone(context: ProcessContext, id: string): Promise<() => Promise<void>> {
   const { plan, planFile, clock, random, log } = context;

@@ -1,6 +1,7 @@
 import { type EdgeId, failed, ok, type Result, type ZoneId } from '../base/index.ts';
 import { loadYamlReader, type Problem } from '../directory/index.ts';
 import type { TransportName } from '../link/index.ts';
+import { readState, type StateTopology, stateSchema } from './topology-state.ts';
 
 /** What runs where, as a file of `sip-zones` says it. */
 export interface Topology {
@@ -9,6 +10,7 @@ export interface Topology {
   readonly http: { readonly plain: number; readonly tls: number };
   readonly mediaPorts: PortRange;
   readonly zones: readonly ZoneTopology[];
+  readonly state: StateTopology;
 }
 
 export interface EdgeTopology {
@@ -41,7 +43,8 @@ export async function readTopology(
   file: string,
   options: { readonly mediaPorts?: PortRange; readonly portBase?: number } = {},
 ): Promise<Result<Topology, Problem[]>> {
-  const { list, matching, oneOf, readYamlFile, record, wholeNumber } = await loadYamlReader();
+  const reader = await loadYamlReader();
+  const { list, matching, oneOf, readYamlFile, record, wholeNumber } = reader;
   const name = (max: number) =>
     matching(
       new RegExp(`^[a-z][a-z0-9-]{0,${max - 1}}$`),
@@ -76,6 +79,7 @@ export async function readTopology(
       }),
       16,
     ).min(1, 'must name at least one zone'),
+    state: stateSchema(reader).optional(),
   });
 
   const read = await readYamlFile(file, schema);
@@ -85,6 +89,7 @@ export async function readTopology(
   };
   const { edges = [], http, zones = [], 'media-ports': rangeText } = read.sound;
 
+  const state = await readState(file, read.sound.state, report);
   const edgeIds = new Map<string, number>();
   /** Offset and kind of port → who has it. TCP and UDP do not collide. */
   const ports = new Map<string, string>();
@@ -176,6 +181,7 @@ export async function readTopology(
     edges: value.edges.map((edge) => ({ id: edge.id as EdgeId, listeners: edge.listeners })),
     http: value.http,
     mediaPorts: range,
+    state,
     zones: value.zones.map((zone) => ({
       id: zone.id as ZoneId,
       twin: zone.twin as ZoneId,

@@ -16,6 +16,8 @@ import { createLogger } from './logger.ts';
 import { commandName, packageVersion } from './package-root.ts';
 import { keyDir, pairSecretFile, planFile, runDir } from './paths.ts';
 import { makePlan, type Plan } from './plan.ts';
+import { pairSecret } from './process-context.ts';
+import { checkStateEngine } from './state-engine.ts';
 import { parsePortRange, readTopology } from './topology.ts';
 
 /** Loading eleven processes on two cores that are busy with other things. */
@@ -137,6 +139,7 @@ async function prepare(options: UpOptions): Promise<Plan> {
   await mkdir(runDir(data), { recursive: true, mode: 0o700 });
   await chmod(runDir(data), 0o700);
   await ensurePairSecret(data);
+  await checkStateEngine(plan.state, pairSecret(plan), { clock: systemClock, random: systemRandom });
   await ensureCertificate(data, [...new Set([bind.reachedBy, 'localhost', ...config.value.domains])]);
   return plan;
 }

@@ -8,9 +8,9 @@ export { type LmdbOptions, type LmdbState, openLmdbReader, openLmdbState } from 
 export { MemoryCluster, type MemoryState } from './memory.ts';
 export type * from './port.ts';
 export {
+  claimRedis,
   openRedisReader,
   openRedisState,
-  probeRedis,
   type RedisState,
   type RedisStateOptions,
 } from './redis.ts';

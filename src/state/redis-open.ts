@@ -43,6 +43,18 @@ export async function examineServer(
   if (said('aof_enabled') === '0') log.warn({ state: where }, 'state.not_kept_on_disk');
 }
 
+export const INSTALLATION_KEY = '1//installation';
+
+export async function claim(connection: RedisConnection, installation: string): Promise<void> {
+  await connection.call('set', [INSTALLATION_KEY, installation, 'NX'], 'again');
+  const owner = String(await connection.call('get', [INSTALLATION_KEY], 'again'));
+  if (owner === installation) return;
+  throw new TwinlineError(
+    'state_of_another',
+    `${connection.where} holds the state of another installation: give this one a database of its own (redis://…/1), or empty it with FLUSHDB if that one is gone`,
+  );
+}
+
 function unusable(error: unknown, where: string, { sentinels }: RedisPlace): TwinlineError {
   const known = redisError(error, where);
   const say = (sentence: string): TwinlineError =>

@@ -25,7 +25,7 @@ import { isVolatile, recordOf, TOMBSTONE_LIFE_MS } from './record.ts';
 import { type Argument, RedisConnection } from './redis-connection.ts';
 import { Journal } from './redis-journal.ts';
 import { indexOf, LEASE_INDEX, memberOf, redisKey, redisLeaseKey, redisLogKey } from './redis-keys.ts';
-import { examineServer } from './redis-open.ts';
+import { claim, examineServer } from './redis-open.ts';
 import type { RedisCredentials, RedisPlace } from './redis-place.ts';
 import { encodeRedisRecord, type Writer } from './redis-record.ts';
 import { RedisView } from './redis-view.ts';
@@ -81,10 +81,21 @@ export async function openRedisReader(options: RedisStateOptions): Promise<State
   return Object.assign(view, { capabilities: CAPABILITIES, close: async () => connection.close() });
 }
 
-/** Whether an installation could use it: rejects with what is wrong, in a sentence. */
-export async function probeRedis(options: Omit<RedisStateOptions, 'zone' | 'twin'>): Promise<void> {
-  const none = '' as ZoneId;
-  (await connectRedis({ ...options, zone: none, twin: none })).close();
+/**
+ * Makes the database this installation's, or finds that it is. Rejects with a sentence when it cannot be used or is another's: two
+ * installations would take each other's calls for their own.
+ */
+export async function claimRedis(
+  options: Omit<RedisStateOptions, 'zone' | 'twin'>,
+  installation: string,
+): Promise<void> {
+  const nobody = '' as ZoneId;
+  const connection = await connectRedis({ ...options, zone: nobody, twin: nobody });
+  try {
+    await claim(connection, installation);
+  } finally {
+    connection.close();
+  }
 }
 
 const CAPABILITIES = { engine: 'redis', acrossMachines: true } as const;
