@@ -36,6 +36,8 @@ export interface PlannedListener {
   readonly port: number;
   /** What phones are told to reach us by, where we listen on every address. */
   readonly advertise?: string;
+  /** Only these proxies come in. */
+  readonly door?: readonly string[];
 }
 
 export interface PlannedZone {
@@ -66,13 +68,14 @@ export function makePlan(options: {
     launcher: options.launcher,
     edges: topology.edges.map((edge) => ({
       id: edge.id,
-      listeners: edge.listeners.map(({ transport, offset }) => {
+      listeners: edge.listeners.map(({ transport, offset, door }) => {
         // What browsers send in clear text stays on this machine.
         const address = transport === 'ws' && !loopbackOnly ? loopback : bind.address;
         return {
           transport,
           address,
           port: portBase + offset,
+          ...(door !== undefined && { door }),
           ...(address === bind.address && bind.reachedBy !== bind.address && { advertise: bind.reachedBy }),
         };
       }),

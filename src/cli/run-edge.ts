@@ -11,11 +11,12 @@ export async function runEdge(context: ProcessContext, id: string): Promise<() =
   const tls = { certificateFile: certificateFile(plan.data), keyFile: certificateKeyFile(plan.data) };
   const edge = await startEdge({
     id: id as EdgeId,
-    listeners: edgeNamed(plan, id).listeners.map(({ transport, address, port, advertise }) => ({
+    listeners: edgeNamed(plan, id).listeners.map(({ transport, address, port, advertise, door }) => ({
       transport,
       address,
       port,
       ...(advertise !== undefined && { advertise: { host: advertise } }),
+      ...(door !== undefined && { door: { proxies: door } }),
       ...((transport === 'tls' || transport === 'wss') && { tls }),
     })),
     linkPath: edgeSocket(plan.data, id),

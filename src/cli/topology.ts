@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { type EdgeId, failed, ok, type Result, type ZoneId } from '../base/index.ts';
 import { loadYamlReader, type Problem } from '../directory/index.ts';
 import type { TransportName } from '../link/index.ts';
@@ -15,7 +16,14 @@ export interface Topology {
 
 export interface EdgeTopology {
   readonly id: EdgeId;
-  readonly listeners: readonly { readonly transport: TransportName; readonly offset: number }[];
+  readonly listeners: readonly ListenerTopology[];
+}
+
+export interface ListenerTopology {
+  readonly transport: TransportName;
+  readonly offset: number;
+  /** A plain-SIP door: the addresses of the proxies that come in here, and nobody else does. */
+  readonly door?: readonly string[] | undefined;
 }
 
 export interface ZoneTopology {
@@ -56,7 +64,13 @@ export async function readTopology(
       record({
         id: name(20),
         listeners: list(
-          record({ transport: oneOf(['udp', 'tcp', 'tls', 'ws', 'wss']), offset: offset() }),
+          record({
+            transport: oneOf(['udp', 'tcp', 'tls', 'ws', 'wss']),
+            offset: offset(),
+            door: list(matching(/^[0-9a-fA-F.:]{2,45}$/, 'an IP address'), 64)
+              .min(1, 'must name at least one proxy')
+              .optional(),
+          }),
           20,
         ).min(1, 'must name at least one listener'),
       }),
@@ -116,6 +130,11 @@ export async function readTopology(
     );
     (edge.listeners ?? []).forEach((listener, at) => {
       if (listener?.offset === undefined || listener.transport === undefined) return;
+      const path = ['edges', index, 'listeners', at, 'door'];
+      if (listener.door !== undefined && listener.transport !== 'udp')
+        report(path, `a door listens on udp, not on ${listener.transport}`);
+      for (const proxy of listener.door ?? [])
+        if (proxy !== undefined && isIP(proxy) === 0) report(path, `"${proxy}" is no IP address`);
       const kind = listener.transport === 'udp' ? 'udp' : 'tcp';
       claimPort(kind, Number(listener.offset), `${listener.transport} of edge "${edge.id}"`, [
         'edges',

@@ -123,7 +123,8 @@ export class EdgeCore {
     const { address } = flow.remote;
     // A genuine token proves that we gave it to this call: it passes without being counted.
     const bundle = this.#router.bundleOf(seen);
-    if (bundle === undefined && seen.kind === 'request') {
+    // Behind a door all phones share the proxy's address: what each may ask is the proxy's to watch.
+    if (bundle === undefined && seen.kind === 'request' && flow.door !== true) {
       const silence = this.#silenceToward(address, bytes, seen);
       if (silence !== undefined) {
         counters.add('dropped_total', `reason="${silence}"`);
@@ -162,7 +163,7 @@ export class EdgeCore {
       counters.add('dropped_total', 'reason="muted_source"');
       return;
     }
-    if (sources.bad(address)) {
+    if (flow.door !== true && sources.bad(address)) {
       log.warn({ address }, 'edge.source_muted');
       if (flow.transport !== 'udp') transports.close(flow.id, 'only unreadable messages');
       return;

@@ -74,7 +74,7 @@ export class Delivery {
       counters.add('dropped_total', `reason="${reason}"`);
       return;
     }
-    if (!sources.mayBeRefused(flow.remote.address)) {
+    if (flow.door !== true && !sources.mayBeRefused(flow.remote.address)) {
       counters.add('dropped_total', 'reason="too_many_refusals"');
       return;
     }

@@ -1,6 +1,7 @@
 import type { Clock, EdgeId, FlowId, Logger, Random, SwitchId, Tokens, ZoneId } from '../base/index.ts';
 import type { TransportName } from '../link/index.ts';
 import type { StatePort } from '../state/index.ts';
+import type { DoorOptions } from './door.ts';
 import type { EdgeLimits } from './limits.ts';
 
 export interface Address {
@@ -52,6 +53,8 @@ export interface ListenerOptions {
   readonly tls?: TlsOptions;
   /** For `ws` and `wss`: the Origins that may connect. Default: any. */
   readonly origins?: readonly string[];
+  /** For `udp`: it is a door for these proxies, and for nobody else. */
+  readonly door?: DoorOptions;
 }
 
 export interface TlsOptions {

@@ -129,7 +129,8 @@ export class Router {
     const filled = this.#emergencyReserve + ((now - this.#reserveFilledMs) / 1_000) * limits.emergencyPerSec;
     this.#emergencyReserve = Math.min(limits.emergencyPerSec, filled);
     this.#reserveFilledMs = now;
-    if (this.#emergencyReserve < 1 || !sources.mayCallEmergency(flow.remote.address)) {
+    const mayCall = flow.door === true || sources.mayCallEmergency(flow.remote.address);
+    if (this.#emergencyReserve < 1 || !mayCall) {
       counters.add('emergency_over_reserve_total');
       return false;
     }

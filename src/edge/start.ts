@@ -4,6 +4,7 @@ import { processStartTime } from '../native/index.ts';
 import { type ClientCertificate, Connections } from './connections.ts';
 import { EdgeCore } from './core.ts';
 import { Credentials } from './credentials.ts';
+import { isDoorFlow } from './door.ts';
 import { DEFAULT_LIMITS } from './limits.ts';
 import type { Address, EdgeOptions, EdgeStatus, ListenerOptions, ListenerStatus } from './options.ts';
 import type { Listener, Rim } from './rim.ts';
@@ -162,7 +163,7 @@ class RunningEdge implements Edge {
   }
 
   #send(flow: FlowId, bytes: Uint8Array, remote?: Address): boolean {
-    if (flow.startsWith('u:')) return this.#udp.send(flow, bytes, remote);
+    if (flow.startsWith('u:') || isDoorFlow(flow)) return this.#udp.send(flow, bytes, remote);
     return this.#connections.send(flow, bytes);
   }
 

@@ -11,6 +11,7 @@ import {
   type UdpSocket,
 } from '../native/index.ts';
 import { advertised, bindError } from './bind.ts';
+import { doorFlow, proxyCheck, readDoorFlow } from './door.ts';
 import type { Address, ListenerOptions } from './options.ts';
 import type { Listener, Rim } from './rim.ts';
 
@@ -35,6 +36,7 @@ export class UdpListeners {
   readonly #byIndex = new Map<number, UdpListener>();
   /** Of flows that were heard of lately, so that sending needs no parsing. */
   readonly #known = new Map<FlowId, { listener: UdpListener; remote: UdpAddress }>();
+  readonly #doors: UdpListener[] = [];
   #loop: UdpLoop | undefined;
 
   /** `use` overrides the choice by platform, for tests of the fallback. */
@@ -68,7 +70,8 @@ export class UdpListeners {
       close: async () => socket.close(),
     };
     this.#byIndex.set(index, listener);
-    this.#receive(socket, listener, index, advertised(options, bound));
+    if (options.door !== undefined) this.#doors.push(listener);
+    this.#receive(socket, listener, options, index, advertised(options, bound));
     return listener;
   }
 
@@ -76,9 +79,10 @@ export class UdpListeners {
   send(flow: FlowId, bytes: Uint8Array, to?: Address): boolean {
     const known = this.#known.get(flow);
     if (known !== undefined && to === undefined) return known.listener.send(bytes, known.remote);
+    const proxy = readDoorFlow(flow);
     const read = readUdpFlow(this.#rim.edge, flow);
-    const listener = read && this.#byIndex.get(read.index);
-    const { address, port } = to ?? read?.remote ?? NOWHERE;
+    const listener = proxy === undefined ? read && this.#byIndex.get(read.index) : this.#doors[0];
+    const { address, port } = to ?? proxy ?? read?.remote ?? NOWHERE;
     const remote = parseAddress(address, port);
     return listener !== undefined && remote !== undefined && listener.send(bytes, remote);
   }
@@ -88,7 +92,14 @@ export class UdpListeners {
     this.#loop?.close();
   }
 
-  #receive(socket: UdpSocket, listener: UdpListener, index: number, local: Address): void {
+  #receive(
+    socket: UdpSocket,
+    listener: UdpListener,
+    { door }: ListenerOptions,
+    index: number,
+    local: Address,
+  ): void {
+    const isProxy = door && proxyCheck(door);
     const rim = this.#rim;
     const flows = new Map<string | number, Flow>();
     const flowOf = (source: UdpAddress): Flow => {
@@ -96,24 +107,31 @@ export class UdpListeners {
       const known = flows.get(key);
       if (known) return known;
       const remote = { address: formatAddress(unmapped(source)), port: source.port };
-      const id = udpFlowId(rim.edge, index, remote);
-      const flow: Flow = { id, edge: rim.edge, transport: 'udp', local, remote };
+      const flow: Flow =
+        door === undefined
+          ? { id: udpFlowId(rim.edge, index, remote), edge: rim.edge, transport: 'udp', local, remote }
+          : doorFlow(rim.edge, local, remote);
       if (flows.size >= KNOWN_FLOWS) {
         flows.clear();
         this.#known.clear();
       }
       flows.set(key, flow);
-      this.#known.set(id, { listener, remote: source.clone() });
+      this.#known.set(flow.id, { listener, remote: source.clone() });
       return flow;
     };
     socket.resume((batch: PacketBatch) => {
       // The state may be asked, and the loop's callback is none in which promises settle by themselves.
       settleSoon();
       for (let at = 0; at < batch.count; at++) {
+        const source = batch.sources[at]!;
+        if (isProxy && !isProxy(source)) {
+          rim.counters.add('dropped_total', 'reason="stranger_at_door"');
+          continue;
+        }
         const length = batch.lengths[at]!;
         // A copy: the batch is lent, the message is kept until a switch has acknowledged it.
         const bytes = Buffer.from(batch.buffers[at]!.subarray(0, length));
-        rim.receive(flowOf(batch.sources[at]!), bytes);
+        rim.receive(flowOf(source), bytes);
       }
     });
   }

@@ -28,7 +28,7 @@ export type TransportName = 'udp' | 'tcp' | 'tls' | 'ws' | 'wss';
 export interface Flow {
   /**
    * For connections a random id of the edge. For UDP `u:<edge>:<listener index>:<address>:<port>`, so that it means the same
-   * after the edge was started anew.
+   * after the edge was started anew. For a door `d:<address>:<port>` of the proxy: it means the same at every edge.
    */
   readonly id: FlowId;
   readonly edge: EdgeId;
@@ -36,6 +36,8 @@ export interface Flow {
   /** The address that the client reached us at, to be advertised in Via, Contact and Record-Route. */
   readonly local: { readonly address: string; readonly port: number };
   readonly remote: { readonly address: string; readonly port: number };
+  /** It came by a plain-SIP door: `remote` is a trusted proxy, behind which stand many clients; any edge's door reaches it. */
+  readonly door?: true;
 }
 
 export interface BundleEpoch {

@@ -16,6 +16,7 @@ import { bindingKey, bindingsOf, type StoredBinding, storedBindingsOf } from './
 import { FlowBindings } from './flow-bindings.ts';
 import { Lockouts } from './lockout.ts';
 import { register } from './register.ts';
+import { sourceOf } from './source.ts';
 
 export interface RegistrarOptions {
   readonly state: Pick<StatePort, 'get' | 'list' | 'commit'>;
@@ -55,7 +56,7 @@ export class Registrar {
     as: 'registrar' | 'proxy',
   ): Promise<Authentication> {
     const { clock, pairSecret, log } = this.#options;
-    const source = flow.remote.address;
+    const source = sourceOf(request, flow);
     const lockouts = this.#lockouts;
     const utcMs = clock.utcMs();
     const who = await authenticate(request, { directories, source, as, pairSecret, utcMs, lockouts });

@@ -108,7 +108,7 @@ export class Edges {
     text: string,
     options: { owner?: BundleEpoch; remote?: { address: string; port: number }; trace?: string } = {},
   ): boolean {
-    const channel = this.#channels.get(flow.edge);
+    const channel = this.#channelFor(flow);
     if (channel === undefined) return false;
     const { owner, remote, trace } = options;
     return channel.send({
@@ -121,6 +121,12 @@ export class Edges {
       body: toBytes(text),
       ...(trace === undefined ? {} : { trace }),
     });
+  }
+
+  /** The flow's own edge; for a proxy any that is there, whose door will do as well. */
+  #channelFor({ edge, door }: Flow): Channel | undefined {
+    const own = this.#channels.get(edge);
+    return own ?? (door ? this.#channels.values().next().value : undefined);
   }
 
   /** Gives a message back that another switch's call is meant by. */

@@ -1,6 +1,122 @@
-import { writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { ROOT } from './installation.ts';
 import { findProgram, freePort, Peer, TemporaryDirectory, udpPortTaken } from './peer.ts';
+
+export interface EdgePorts {
+  readonly udp: number;
+  readonly tcp: number;
+  readonly tls: number;
+  readonly ws: number;
+  readonly wss: number;
+}
+
+/** Debian's kamailio with the project's own configuration, in front of an installation's doors. Ended by its pid. */
+export class KamailioEdge {
+  /** TLS and WebSocket are packages of their own. */
+  static readonly missing = missingModules();
+  readonly ports: EdgePorts;
+  readonly #peer: Peer;
+  readonly #files: TemporaryDirectory;
+
+  static async start(
+    doors: readonly { readonly address: string; readonly port: number }[],
+  ): Promise<KamailioEdge> {
+    const files = new TemporaryDirectory('twinline-kamailio');
+    const [udp, tls, ws, wss, inside] = [
+      await freePort(),
+      await freePort(),
+      await freePort(),
+      await freePort(),
+      await freePort(),
+    ];
+    const edge = new KamailioEdge(files, { udp, tcp: udp, tls, ws, wss }, inside, doors);
+    try {
+      await udpPortTaken(inside, edge.#peer);
+      if (!edge.#peer.running) throw new Error('it ended at once');
+    } catch (error) {
+      await edge.stop();
+      throw new Error(`kamailio did not start: ${String(error)}\n${edge.log.slice(-3_000)}`);
+    }
+    return edge;
+  }
+
+  private constructor(
+    files: TemporaryDirectory,
+    ports: EdgePorts,
+    inside: number,
+    doors: readonly { readonly address: string; readonly port: number }[],
+  ) {
+    this.ports = ports;
+    this.#files = files;
+    const at = (name: string) => path.join(files.path, name);
+    execFileSync(
+      'openssl',
+      [
+        ...[
+          'req',
+          '-x509',
+          '-newkey',
+          'ec',
+          '-pkeyopt',
+          'ec_paramgen_curve:prime256v1',
+          '-nodes',
+          '-days',
+          '2',
+        ],
+        ...['-subj', '/CN=edge.test', '-keyout', at('edge.key'), '-out', at('edge.crt')],
+      ],
+      { stdio: 'ignore' },
+    );
+    writeFileSync(
+      at('tls.cfg'),
+      `[server:default]\nmethod = TLSv1.2+\nprivate_key = ${at('edge.key')}\ncertificate = ${at('edge.crt')}\n`,
+    );
+    writeFileSync(at('doors.list'), doors.map(({ address, port }) => `1 sip:${address}:${port}\n`).join(''));
+    const defines = {
+      PHONES_UDP: `udp:127.0.0.1:${ports.udp}`,
+      PHONES_TCP: `tcp:127.0.0.1:${ports.tcp}`,
+      PHONES_TLS: `tls:127.0.0.1:${ports.tls}`,
+      PHONES_WS: `tcp:127.0.0.1:${ports.ws}`,
+      PHONES_WSS: `tls:127.0.0.1:${ports.wss}`,
+      INSIDE: `udp:127.0.0.1:${inside}`,
+      DOORS: `"${at('doors.list')}"`,
+      TLS_CONFIG: `"${at('tls.cfg')}"`,
+    };
+    this.#peer = new Peer(
+      Kamailio.program ?? 'kamailio',
+      [
+        ...['-f', path.join(ROOT, 'sip-zones/kamailio/kamailio.cfg'), '-DD', '-E', '-Y', files.path],
+        ...['-w', files.path, '-m', '64', '-M', '8'],
+        ...Object.entries(defines).flatMap(([name, value]) => ['-A', `${name}=${value}`]),
+      ],
+      { cwd: files.path, stdio: ['ignore', 'pipe', 'pipe'] },
+    );
+  }
+
+  get log(): string {
+    return this.#peer.output;
+  }
+
+  /** Its main process ends its workers. */
+  async stop(): Promise<void> {
+    await this.#peer.stop(5_000);
+    this.#files.remove();
+  }
+}
+
+function missingModules(): string | undefined {
+  const program = findProgram('kamailio');
+  if (program === undefined) return 'kamailio';
+  const directories = [
+    '/usr/lib/x86_64-linux-gnu/kamailio/modules',
+    '/usr/lib/aarch64-linux-gnu/kamailio/modules',
+  ];
+  return ['tls', 'websocket'].find(
+    (name) => !directories.some((directory) => existsSync(path.join(directory, `${name}.so`))),
+  );
+}
 
 /**
  * Debian's kamailio as an outbound proxy: it puts itself into Path (RFC 3327) and Record-Route, and passes on what phones send to one
