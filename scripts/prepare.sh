@@ -5,7 +5,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 die() { echo "$*" >&2; exit 1; }
 
-have() { command -v "$1" >/dev/null 2>&1; }
+# have COMMAND, or a pattern of files for what is no command
+have() { case $1 in */*) compgen -G "$1" >/dev/null ;; *) command -v "$1" >/dev/null 2>&1 ;; esac; }
 
 # may_install: root on a Debian with apt, unless TWINLINE_NO_INSTALL is set.
 may_install() { [ -z "${TWINLINE_NO_INSTALL:-}" ] && [ "$(id -u)" = 0 ] && have apt-get; }
