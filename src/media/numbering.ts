@@ -131,12 +131,18 @@ export function anchor(
   feed.source = source;
   feed.sourceSsrc = sourceSsrc;
   feed.anchored = true;
-  // Noted before the packet leaves, as the twin will read it that way: from here on, indices are used.
+  // Noted before the packet leaves, as the twin will read it that way: this index is used, whether we live to send it or not.
   feed.everSent = true;
   feed.freshKey = false;
-  feed.sentIndex = out - 1;
+  feed.sentIndex = out;
   feed.sentTimestamp = (timestamp + feed.timestampOffset) >>> 0;
   feed.sentAtMs = nowMs;
+}
+
+/** The twin could not be told of the anchoring: the packet did not leave, and its index is the next one's. */
+export function unanchor(feed: Feed): void {
+  feed.anchored = false;
+  feed.sentIndex--;
 }
 
 /** Notes what left. True when the rollover counter changed: the twin wants to know at once. */

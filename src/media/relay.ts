@@ -20,7 +20,7 @@ import {
   setRtpTimestamp,
   worstJitterMs,
 } from '../rtp/index.ts';
-import { anchor, noteSent, plainIndex, RENUMBERED, takesSsrc } from './numbering.ts';
+import { anchor, noteSent, plainIndex, RENUMBERED, takesSsrc, unanchor } from './numbering.ts';
 import type { MediaEvent } from './protocol.ts';
 import { relayRtcp } from './relay-rtcp.ts';
 import type { Stream } from './stream.ts';
@@ -217,7 +217,7 @@ export class Relay {
       const speaksAgain = feed.everSent;
       anchor(feed, stream.id, sourceSsrc, index, timestamp, clockRateHz, nowMs);
       if (!this.#port.commit(sink)) {
-        feed.anchored = false;
+        unanchor(feed);
         return;
       }
       // RFC 3551 §4.1: the receiver may adjust its play-out here.

@@ -3,6 +3,11 @@ import type { PacketBatch, UdpAddress } from '../native/index.ts';
 import type { MediaEvent } from './protocol.ts';
 import { Relay, type RelayPort } from './relay.ts';
 import type { Stream } from './stream.ts';
+import { passBacklog } from './take-over.ts';
+
+export const ALIVE_EVERY_MS = 250;
+/** A process that is merely short of CPU is late by some ten milliseconds; what waits longer is delay in the peer's jitter buffer. */
+const STOOD_STILL_MS = ALIVE_EVERY_MS + 250;
 
 /** Between sockets and the packet path: hands batches in, lets packets out of the slots they lie in. */
 export class SocketPort implements RelayPort {
@@ -16,6 +21,9 @@ export class SocketPort implements RelayPort {
   #index = 0;
   packetsRelayed = 0;
   #failures = 0;
+  /** When this process was last known to run, and how often it was found to have stood still before that. */
+  #aliveMs: number;
+  #standstills = 0;
 
   constructor(options: {
     clock: Clock;
@@ -28,10 +36,21 @@ export class SocketPort implements RelayPort {
     this.#commit = options.commit;
     this.#event = options.event;
     this.relay = new Relay(this);
+    this.#aliveMs = options.clock.nowMs();
+  }
+
+  /** To be called at least every `ALIVE_EVERY_MS`: when it was not, this process was frozen, and what waits is old. */
+  alive(nowMs: number): void {
+    const stoodMs = nowMs - this.#aliveMs;
+    this.#aliveMs = nowMs;
+    if (stoodMs <= STOOD_STILL_MS) return;
+    this.#standstills++;
+    this.#log.warn({ forMs: Math.round(stoodMs) }, 'media.stood-still');
   }
 
   /** The stream's sockets receive from now on. */
   start(stream: Stream): void {
+    stream.standstills.rtp = stream.standstills.rtcp = this.#standstills;
     stream.sockets?.rtp.resume((batch) => this.#receive(stream, false, batch));
     stream.sockets?.rtcp.resume((batch) => this.#receive(stream, true, batch));
   }
@@ -66,8 +85,15 @@ export class SocketPort implements RelayPort {
 
   #receive(stream: Stream, onRtcp: boolean, batch: PacketBatch): void {
     const nowMs = this.#clock.nowMs();
-    this.#batch = batch;
+    if (nowMs - this.#aliveMs > STOOD_STILL_MS) this.alive(nowMs);
     try {
+      const seen = stream.standstills;
+      if ((onRtcp ? seen.rtcp : seen.rtp) !== this.#standstills) {
+        seen[onRtcp ? 'rtcp' : 'rtp'] = this.#standstills;
+        passBacklog(stream, onRtcp, batch, this.relay, this.#clock);
+        return;
+      }
+      this.#batch = batch;
       for (let i = 0; i < batch.count; i++) {
         this.#index = i;
         this.relay.receive(stream, onRtcp, batch.buffers[i]!, batch.lengths[i]!, batch.sources[i]!, nowMs);

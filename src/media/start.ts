@@ -18,12 +18,12 @@ import { DEFAULT_LIMITS, type MediaOptions, type MediaProcess, type MediaStatus 
 import { ownAddresses } from './own-addresses.ts';
 import { PortPairs } from './ports.ts';
 import type { HandedOver, MediaEvent } from './protocol.ts';
-import { SocketPort } from './socket-port.ts';
+import { ALIVE_EVERY_MS, SocketPort } from './socket-port.ts';
 import type { Stream } from './stream.ts';
 import { prepare, readBacklog } from './take-over.ts';
 import { warmUp } from './warm-up.ts';
 
-const TICK_MS = 250;
+const TICK_MS = ALIVE_EVERY_MS;
 const TICKS_PER_SECOND = 4;
 /** A process that is to end waits this long for a twin that is slow to take its streams. */
 const HAND_OVER_WAIT_MS = 1000;
@@ -339,6 +339,7 @@ class Media implements MediaProcess {
 
   #tick(): void {
     this.#timer = this.#options.clock.after(TICK_MS, () => this.#tick());
+    this.#port.alive(this.#options.clock.nowMs());
     this.#core.tick((owner) => [...this.#channels].some((channel) => channel.peer.id === owner));
     if (++this.#ticks % TICKS_PER_SECOND !== 0) return;
     this.#owner.progress(this.#core.graph);

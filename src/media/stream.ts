@@ -73,6 +73,8 @@ export class Stream {
   adoptedFrom: MediaId | undefined;
   /** After a take-over, until the first packet left: what came before it may have been sent by the dead process. */
   floorPending = false;
+  /** How often this process had stood still when each socket was read last: see `SocketPort`. */
+  readonly standstills = { rtp: 0, rtcp: 0 };
   /** Since the twin was told last. */
   changedSinceProgress = false;
 

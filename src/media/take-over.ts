@@ -32,10 +32,33 @@ export function prepare(stream: Stream, nowMs: number): void {
 }
 
 /** Reads what waited in the stream's sockets while nobody did, and passes on what is still worth it: new media, events, RTCP. */
-export function readBacklog(stream: Stream, relay: Relay, clock: Clock): { passed: number; tooOld: number } {
+export function readBacklog(stream: Stream, relay: Relay, clock: Clock): Backlog {
   const { sockets } = stream;
   if (sockets === undefined) return { passed: 0, tooOld: 0 };
-  const waiting = [...collect(sockets.rtp, false), ...collect(sockets.rtcp, true)];
+  return pass(stream, [...collect(sockets.rtp, false), ...collect(sockets.rtcp, true)], relay, clock);
+}
+
+/** The same for one socket of a process that stood still, when its first batch after that was read already. */
+export function passBacklog(
+  stream: Stream,
+  onRtcp: boolean,
+  first: PacketBatch,
+  relay: Relay,
+  clock: Clock,
+): Backlog {
+  const waiting: Waiting[] = [];
+  copyBatch(first, onRtcp, waiting);
+  const socket = onRtcp ? stream.sockets?.rtcp : stream.sockets?.rtp;
+  if (socket !== undefined) waiting.push(...collect(socket, onRtcp));
+  return pass(stream, waiting, relay, clock);
+}
+
+export interface Backlog {
+  readonly passed: number;
+  readonly tooOld: number;
+}
+
+function pass(stream: Stream, waiting: readonly Waiting[], relay: Relay, clock: Clock): Backlog {
   const fresh = worthPassing(stream, waiting);
   for (const { packet, length, from, onRtcp } of fresh)
     relay.receive(stream, onRtcp, packet, length, from, clock.nowMs());
@@ -51,17 +74,18 @@ interface Waiting {
 
 function collect(socket: UdpSocket, onRtcp: boolean): Waiting[] {
   const waiting: Waiting[] = [];
-  const copy = (batch: PacketBatch) => {
-    for (let i = 0; i < batch.count; i++)
-      waiting.push({
-        packet: Buffer.from(batch.buffers[i]!),
-        length: batch.lengths[i]!,
-        from: batch.sources[i]!.clone(),
-        onRtcp,
-      });
-  };
-  socket.drain(copy, QUEUE_LIMIT);
+  socket.drain((batch) => copyBatch(batch, onRtcp, waiting), QUEUE_LIMIT);
   return waiting;
+}
+
+function copyBatch(batch: PacketBatch, onRtcp: boolean, to: Waiting[]): void {
+  for (let i = 0; i < batch.count; i++)
+    to.push({
+      packet: Buffer.from(batch.buffers[i]!),
+      length: batch.lengths[i]!,
+      from: batch.sources[i]!.clone(),
+      onRtcp,
+    });
 }
 
 function worthPassing(stream: Stream, waiting: readonly Waiting[]): Waiting[] {

@@ -21,6 +21,8 @@ export class PacketPath {
   /** Streams whose state was told to the twin, in order: `commit` must precede the packet, `note` need not. */
   readonly told: string[] = [];
   twinListens = true;
+  /** The twin hears of the stream, as it is now. */
+  onTold: (stream: Stream) => void = () => {};
   nowMs = 1_000_000;
   #sent: Sent[] = [];
   readonly #relay = new Relay({
@@ -34,10 +36,12 @@ export class PacketPath {
     },
     commit: (stream) => {
       this.told.push(`commit ${stream.id}`);
+      if (this.twinListens) this.onTold(stream);
       return this.twinListens;
     },
     note: (stream) => {
       this.told.push(`note ${stream.id}`);
+      this.onTold(stream);
     },
     event: (event) => this.events.push(event),
   });
