@@ -6,9 +6,29 @@ import { type Clock, type Logger, TwinlineError } from '../base/index.ts';
 
 export type Store = RootDatabase<Buffer, string>;
 
-export interface Environment {
-  readonly store: Store;
-  readonly volatile: boolean;
+/**
+ * An environment that this zone owns. Reading from an lmdb store whose closing has begun, or writing to it, ends in an
+ * exception of a timer that nobody can catch (3.5.6), so nobody gets hold of one.
+ */
+export class Environment {
+  readonly #store: Store;
+  #closing = false;
+
+  constructor(store: Store) {
+    this.#store = store;
+  }
+
+  /** Good until the next await. Throws `state_closed`. */
+  get store(): Store {
+    if (this.#closing) throw new TwinlineError('state_closed', 'the state was closed meanwhile');
+    return this.#store;
+  }
+
+  async close(): Promise<void> {
+    if (this.#closing) return;
+    this.#closing = true;
+    await this.#store.close();
+  }
 }
 
 /**
@@ -23,13 +43,15 @@ const OPTIONS = {
   noSubdir: false,
   separateFlushed: true,
   eventTurnBatching: false,
+  // What is written in one turn of the loop becomes one transaction, however much it is.
+  txnStartThreshold: 1_000_000,
 } as const;
 
 /** Opens what this zone owns, making it if need be. Rejects with `state_open_failed`. */
 export async function openOwn(path: string, volatile: boolean): Promise<Environment> {
   try {
     await mkdir(path, { recursive: true, mode: 0o700 });
-    return { store: open({ ...OPTIONS, path, ...(volatile && { noSync: true }) }), volatile };
+    return new Environment(open({ ...OPTIONS, path, ...(volatile && { noSync: true }) }));
   } catch (cause) {
     throw new TwinlineError(
       'state_open_failed',
@@ -59,6 +81,7 @@ export class TwinEnvironment {
   readonly #log: Logger;
   #store: Store | undefined;
   #inode = 0;
+  #closed = false;
   #lookedMs = Number.NEGATIVE_INFINITY;
 
   constructor(path: string, clock: Clock, log: Logger) {
@@ -69,6 +92,7 @@ export class TwinEnvironment {
 
   /** The environment to read from now, until the next await. */
   get store(): Store | undefined {
+    if (this.#closed) return undefined;
     const nowMs = this.#clock.nowMs();
     if (nowMs - this.#lookedMs >= LOOK_EVERY_MS || nowMs < this.#lookedMs) {
       this.#lookedMs = nowMs;
@@ -79,8 +103,10 @@ export class TwinEnvironment {
   }
 
   async close(): Promise<void> {
-    await this.#store?.close();
+    this.#closed = true;
+    const store = this.#store;
     this.#store = undefined;
+    await store?.close();
   }
 
   #look(): void {

@@ -60,7 +60,9 @@ export class Sweeper {
     this.#timer = this.#clock.after(this.#foundDead ? EVERY_MS : IDLE_EVERY_MS, () => {
       // The next only after this one: while a frozen sibling holds the lock nothing piles up.
       this.#offer()
-        .catch((error) => this.#log.warn({ error }, 'state.sweep_failed'))
+        .catch((error) => {
+          if (!this.#stopped) this.#log.warn({ error }, 'state.sweep_failed');
+        })
         .finally(() => this.start());
     });
   }

@@ -42,7 +42,7 @@ afterEach(async () => {
 });
 
 async function open(zone: ZoneId, twin: ZoneId, bootId = 'boot-1'): Promise<LmdbState> {
-  const port = await openLmdbState({ directory, zone, twin, clock, log: silentLogger, bootId });
+  const port = await openLmdbState({ directory, zone, twin, clock, log: silentLogger, bootId, gatherMs: 0 });
   ports.push(port);
   clock.advance(1000);
   return port;

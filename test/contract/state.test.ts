@@ -35,7 +35,16 @@ stateContract('LMDB', async () => {
   return {
     clock,
     async open(zone, twin) {
-      const port = await openLmdbState({ directory, zone, twin, clock, log: silentLogger, bootId: 'boot-1' });
+      const port = await openLmdbState({
+        directory,
+        zone,
+        twin,
+        clock,
+        log: silentLogger,
+        bootId: 'boot-1',
+        // This time stands still.
+        gatherMs: 0,
+      });
       ports.push(port);
       clock.advance(1000);
       return port;
