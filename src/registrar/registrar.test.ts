@@ -8,7 +8,12 @@ import {
   silentLogger,
   VirtualClock,
 } from '../base/index.ts';
-import { type Directories, type DirectorySnapshot, indexDirectories } from '../directory/index.ts';
+import {
+  type Binding,
+  type Directories,
+  type DirectorySnapshot,
+  indexDirectories,
+} from '../directory/index.ts';
 import type { Flow } from '../link/index.ts';
 import { answerChallenge, createRequest, hashHa1, header, type SipRequest } from '../sip/index.ts';
 import { MemoryCluster } from '../state/index.ts';
@@ -270,6 +275,22 @@ describe('wrong passwords (PH-EDGE-11)', () => {
     expect(a.counts.locked).toBeGreaterThan(0);
   });
 
+  test('a lock that the other zone set is known here a second later, in whatever way one was known to be free before', async () => {
+    expect((await tries(b, '1001', 'demo-1001')).kind).toBe('verified');
+    for (let attempt = 0; attempt < 10; attempt++) await tries(a, '1001', 'guess');
+    clock.advance(1000);
+    expect((await tries(b, '1001', 'demo-1001')).kind).toBe('locked');
+    expect((await tries(b, '1002', 'demo-1002')).kind).toBe('verified');
+  });
+
+  test('hundreds of names under attack: each lock is still found', async () => {
+    for (let name = 0; name < 101; name++)
+      await tries(a, `stranger-${name}`, 'guess', flowFrom(`10.1.0.${name}`));
+    for (let attempt = 0; attempt < 10; attempt++) await tries(a, '1001', 'guess');
+    expect((await tries(b, '1001', 'demo-1001')).kind).toBe('locked');
+    expect((await tries(b, '1002', 'demo-1002')).kind).toBe('verified');
+  });
+
   test('many at once count, though none is written yet', async () => {
     const flow = flowFrom('10.0.0.1');
     const challenge = challengeOf(await a.authenticate(registration('1001'), flow, directories, 'registrar'));
@@ -300,6 +321,40 @@ describe('a registration', () => {
     return who;
   };
   const state = () => cluster.open('b' as ZoneId, 'a' as ZoneId);
+
+  test('waits for the disk when it is new or leads elsewhere, not when a phone merely renews it', async () => {
+    const durabilities: string[] = [];
+    const port = cluster.open('a' as ZoneId, 'b' as ZoneId);
+    const watched = new Registrar({
+      state: {
+        get: (key) => port.get(key),
+        list: (...of) => port.list(...of),
+        commit: (writes, options) => {
+          durabilities.push(options.durability);
+          return port.commit(writes, options);
+        },
+      },
+      pairSecret: new Uint8Array(32).fill(7),
+      clock,
+      random: seededRandom(1),
+      log: silentLogger,
+    });
+    const flow = flowFrom('10.0.0.1');
+    const who = await verified(watched, '1001', flow);
+    const expires = async () => (await port.list<Binding>('demo' as AccountId, 'registration'))[0]?.value;
+    await watched.register(registration('1001', undefined, 1), flow, who);
+    const first = await expires();
+    clock.advance(60_000);
+    await watched.register(registration('1001', undefined, 2), flow, who);
+    expect((await expires())!.expiresUtcMs).toBe(first!.expiresUtcMs + 60_000);
+    // The NAT gave it another port.
+    await watched.register(
+      registration('1001', undefined, 3),
+      { ...flow, remote: { ...flow.remote, port: 4001 } },
+      who,
+    );
+    expect(durabilities).toEqual(['durable', 'volatile', 'durable']);
+  });
 
   test('made in one zone is served by the other', async () => {
     const flow = flowFrom('10.0.0.1');

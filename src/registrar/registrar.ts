@@ -10,12 +10,12 @@ import {
   toOf,
   unescapeText,
 } from '../sip/index.ts';
-import type { StatePort, Write } from '../state/index.ts';
+import type { Durability, StatePort, Write } from '../state/index.ts';
 import { type Authentication, authenticate, type Credentials } from './authenticate.ts';
 import { bindingKey, bindingsOf, type StoredBinding, storedBindingsOf } from './bindings.ts';
 import { FlowBindings } from './flow-bindings.ts';
 import { Lockouts } from './lockout.ts';
-import { register } from './register.ts';
+import { type RegisterOutcome, register } from './register.ts';
 import { sourceOf } from './source.ts';
 
 export interface RegistrarOptions {
@@ -93,7 +93,7 @@ export class Registrar {
         })),
         ...outcome.removed.map((one) => this.#removal(account, user.id, one, utcMs)),
       ];
-      if (writes.length > 0) await state.commit(writes, { durability: 'durable' });
+      if (writes.length > 0) await state.commit(writes, { durability: durabilityOf(outcome, bindings) });
       for (const { id, binding } of outcome.put)
         this.#flows.add(binding.flow, { account, user: user.id, id });
       return outcome.response;
@@ -139,6 +139,37 @@ export class Registrar {
     };
   }
 }
+
+/**
+ * A phone that only renews what is stored needs no flush of its own: a power cut costs it at most the time by which the last
+ * renewals went further, and the binding that stays on the disk leads to the same phone.
+ */
+function durabilityOf(outcome: RegisterOutcome, known: readonly StoredBinding[]): Durability {
+  const merelyRenews =
+    outcome.removed.length === 0 &&
+    outcome.put.every(({ id, binding }) => {
+      const before = known.find((one) => one.id === id)?.binding;
+      return before !== undefined && leadsToSame(before, binding);
+    });
+  return merelyRenews ? 'volatile' : 'durable';
+}
+
+/** All that a request to the phone, and the choice of whom to ring, is made from. */
+const leadsToSame = (before: Binding, after: Binding): boolean =>
+  before.contact === after.contact &&
+  before.flow.id === after.flow.id &&
+  before.flow.edge === after.flow.edge &&
+  before.flow.transport === after.flow.transport &&
+  before.flow.remote.address === after.flow.remote.address &&
+  before.flow.remote.port === after.flow.remote.port &&
+  before.flow.local.address === after.flow.local.address &&
+  before.flow.local.port === after.flow.local.port &&
+  before.instanceId === after.instanceId &&
+  before.regId === after.regId &&
+  before.q === after.q &&
+  before.deviceId === after.deviceId &&
+  before.path.length === after.path.length &&
+  before.path.every((path, at) => path === after.path[at]);
 
 /** RFC 3261 §10.3 steps 4 and 5: a device registers its own address-of-record; the host was looked at when it was authenticated. */
 function isOwnAddress(request: SipRequest, { device, user }: Credentials): boolean {
