@@ -64,7 +64,9 @@ const kindPrefix = (account: AccountId, kind: StateKind): string => `${SCHEMA}/$
 const segment = (text: string): string => escaped(text).replaceAll('/', '%2f');
 
 /** Control characters end or bend LMDB's ordered keys; lone surrogates have no UTF-8. */
-const escaped = (text: string): string =>
+const escaped = (text: string): string => (/^[ -$&-~]*$/.test(text) ? text : escapedRarely(text));
+
+const escapedRarely = (text: string): string =>
   text.replace(/[%\u0000-\u001f\u007f]|\p{Surrogate}/gu, (char) => {
     const code = char.charCodeAt(0);
     return code > 255 ? `%u${code.toString(16)}` : `%${code.toString(16).padStart(2, '0')}`;

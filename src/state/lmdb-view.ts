@@ -40,22 +40,30 @@ export class LmdbView implements Omit<StateReader, 'close'> {
     const volatile = isVolatile(kind);
     const range = recordRange(account, kind, idPrefix);
     const newestByKey = new Map<string, Found>();
-    for (const [zone, store] of this.#stores(volatile)) {
-      for await (const page of pages(store, range)) {
-        for (const { key, value } of page) {
-          const record = decodeRecord(value);
-          if (record === undefined) continue;
-          newestByKey.set(key, newest(volatile, newestByKey.get(key), { record, zone })!);
-        }
+    const take = (zone: ZoneId, page: Page): void => {
+      for (const { key, value } of page) {
+        const record = decodeRecord(value);
+        if (record === undefined) continue;
+        newestByKey.set(key, newest(volatile, newestByKey.get(key), { record, zone })!);
       }
+    };
+    for (const { zone, store } of this.#stores(volatile)) {
+      // Most lists are short, and each pause costs them more than the reading.
+      const first = pageAt(store, range, range.start);
+      take(zone, first);
+      if (first.length < PAGE) continue;
+      for await (const page of pagesAfter(store, range, first.at(-1)!.key)) take(zone, page);
     }
+    if (newestByKey.size === 0) return [];
     const utcMs = this.#clock.utcMs();
     const list: Stored<T>[] = [];
     for (const [key, found] of newestByKey) {
       const stored = visible<T>(parseRecordKey(key)!, found, utcMs);
       if (stored !== undefined) list.push(stored);
     }
-    return list.sort((one, other) => (one.key.id < other.key.id ? -1 : one.key.id > other.key.id ? 1 : 0));
+    return list.length < 2
+      ? list
+      : list.sort((one, other) => (one.key.id < other.key.id ? -1 : one.key.id > other.key.id ? 1 : 0));
   }
 
   async lease(bundle: BundleId): Promise<Lease | undefined> {
@@ -76,7 +84,7 @@ export class LmdbView implements Omit<StateReader, 'close'> {
     after: string | undefined,
     limit: number,
   ): Promise<{ position: string; entry: unknown }[]> {
-    const logs = this.#stores(false).map(([zone, store]) => zoneLog(store, zone, account, log));
+    const logs = this.#stores(false).map(({ zone, store }) => zoneLog(store, zone, account, log));
     return mergeLogs(logs, after, limit);
   }
 
@@ -87,22 +95,27 @@ export class LmdbView implements Omit<StateReader, 'close'> {
 
   /** The version that counts, deleted or expired though it be. */
   found(key: string, volatile: boolean, headOnly: boolean): Found | undefined {
-    let found: Found | undefined;
-    for (const [zone, store] of this.#stores(volatile)) {
-      const record = decodeRecord(store.get(key), headOnly);
-      if (record !== undefined) found = newest(volatile, found, { record, zone });
-    }
-    return found;
+    return newest(
+      volatile,
+      foundIn(this.#own, key, volatile, headOnly),
+      foundIn(this.#twin, key, volatile, headOnly),
+    );
   }
 
-  #stores(volatile: boolean): [ZoneId, Store][] {
-    const stores: [ZoneId, Store][] = [];
+  #stores(volatile: boolean): { readonly zone: ZoneId; readonly store: Store }[] {
+    const stores: { readonly zone: ZoneId; readonly store: Store }[] = [];
     for (const source of [this.#own, this.#twin]) {
       const store = volatile ? source.volatile() : source.durable();
-      if (store !== undefined) stores.push([source.zone, store]);
+      if (store !== undefined) stores.push({ zone: source.zone, store });
     }
     return stores;
   }
+}
+
+function foundIn(source: ZoneStores, key: string, volatile: boolean, headOnly: boolean): Found | undefined {
+  const store = volatile ? source.volatile() : source.durable();
+  const record = decodeRecord(store?.get(key), headOnly);
+  return record && { record, zone: source.zone };
 }
 
 export function leaseOf(bytes: Buffer | undefined): LeaseRecord | undefined {
@@ -115,16 +128,18 @@ function leasesIn(store: Store | undefined): Map<string, LeaseRecord> {
   return leases;
 }
 
-async function* pages(
-  store: Store,
-  { start, end }: KeyRange,
-): AsyncGenerator<{ key: string; value: Buffer }[]> {
-  let from = start;
-  for (;;) {
-    const page = [...store.getRange({ start: from, end, limit: PAGE, exclusiveStart: from !== start })];
+type Page = readonly { readonly key: string; readonly value: Buffer }[];
+
+const pageAt = (store: Store, { start, end }: KeyRange, from: string): Page => [
+  ...store.getRange({ start: from, end, limit: PAGE, exclusiveStart: from !== start }),
+];
+
+async function* pagesAfter(store: Store, range: KeyRange, last: string): AsyncGenerator<Page> {
+  for (let from = last; ; ) {
+    await new Promise((resolve) => setImmediate(resolve));
+    const page = pageAt(store, range, from);
     yield page;
     if (page.length < PAGE) return;
     from = page.at(-1)!.key;
-    await new Promise((resolve) => setImmediate(resolve));
   }
 }
