@@ -3,8 +3,6 @@ import type { AccountId } from '../base/index.ts';
 import type { Device, Directories, DirectoryIndex, User } from '../directory/index.ts';
 import {
   authorizationsOf,
-  checkNonce,
-  createNonce,
   type DigestAuthorization,
   digestChallenge,
   fromOf,
@@ -15,6 +13,7 @@ import {
   verifyDigest,
 } from '../sip/index.ts';
 import type { Lockouts } from './lockout.ts';
+import type { Nonces } from './nonces.ts';
 
 export interface Credentials {
   readonly index: DirectoryIndex;
@@ -46,6 +45,7 @@ export interface AuthenticateContext {
   readonly pairSecret: Uint8Array;
   readonly utcMs: number;
   readonly lockouts: Lockouts;
+  readonly nonces: Nonces;
 }
 
 const MAX_NAME = 200;
@@ -61,19 +61,19 @@ export async function authenticate(
   request: SipRequest,
   context: AuthenticateContext,
 ): Promise<Authentication> {
-  const { directories, source, as, pairSecret, utcMs, lockouts } = context;
+  const { directories, source, as, pairSecret, utcMs, lockouts, nonces } = context;
   // The address-of-record of a registration stands in To, the sender of anything else in From.
   const address = parseUri((request.method === 'REGISTER' ? toOf(request) : fromOf(request))?.uri ?? '');
   const host = address === undefined || address.scheme === 'tel' ? '' : address.host.toLowerCase();
   const index = directories.accountOf(host);
   const realm = index?.snapshot.domains[0] ?? (host || 'unknown');
-  const nonceContext = { context: `${realm} ${source}` };
+  const nonceContext = `${realm} ${source}`;
 
   const refuse = (kind: Unverified['kind'], name: string): Unverified => {
     if (kind === 'locked') return { kind, status: 403, headers: [] };
     const values = digestChallenge({
       realm,
-      nonce: createNonce(pairSecret, utcMs, nonceContext),
+      nonce: nonces.create(nonceContext, utcMs),
       algorithms: algorithmsFor(name, index, pairSecret),
       stale: kind === 'stale',
     });
@@ -108,8 +108,7 @@ export async function authenticate(
     const locked = await lockouts.failed(account, source, name, utcMs);
     return refuse(locked ? 'locked' : 'wrong', name);
   }
-  if (checkNonce(pairSecret, authorization.nonce, utcMs, nonceContext) !== 'fresh')
-    return refuse('stale', name);
+  if (nonces.check(authorization.nonce, nonceContext, utcMs) !== 'fresh') return refuse('stale', name);
   return { kind: 'verified', index, device, user };
 }
 

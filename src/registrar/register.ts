@@ -156,7 +156,7 @@ function accept(
     name: 'Contact',
     value: contactOf(binding, utcMs),
   }));
-  headers.push({ name: 'Date', value: new Date(utcMs).toUTCString() });
+  headers.push({ name: 'Date', value: dateOf(utcMs) });
   // RFC 3327 §5.3: the phone learns the way by which it is reached, if it can read that.
   const supported = tokensOf(request, 'Supported').map((option) => option.toLowerCase());
   if (change.put.length > 0 && supported.includes('path'))
@@ -172,6 +172,18 @@ function accept(
     put: change.put,
     removed: change.removed,
   };
+}
+
+let dateSec = 0;
+let date = '';
+/** Its text is the same for all that are answered within one second. */
+function dateOf(utcMs: number): string {
+  const sec = Math.floor(utcMs / 1000);
+  if (sec !== dateSec) {
+    dateSec = sec;
+    date = new Date(utcMs).toUTCString();
+  }
+  return date;
 }
 
 function contactOf(binding: Binding, utcMs: number): string {

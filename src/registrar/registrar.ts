@@ -15,6 +15,7 @@ import { type Authentication, authenticate, type Credentials } from './authentic
 import { bindingKey, bindingsOf, type StoredBinding, storedBindingsOf } from './bindings.ts';
 import { FlowBindings } from './flow-bindings.ts';
 import { Lockouts } from './lockout.ts';
+import { Nonces } from './nonces.ts';
 import { type RegisterOutcome, register } from './register.ts';
 import { sourceOf } from './source.ts';
 
@@ -31,6 +32,7 @@ export interface RegistrarOptions {
 export class Registrar {
   readonly #options: RegistrarOptions;
   readonly #lockouts: Lockouts;
+  readonly #nonces: Nonces;
   readonly #flows = new FlowBindings();
   readonly #counts: Record<Authentication['kind'], number> = {
     verified: 0,
@@ -43,6 +45,7 @@ export class Registrar {
   constructor(options: RegistrarOptions) {
     this.#options = options;
     this.#lockouts = new Lockouts(options.state);
+    this.#nonces = new Nonces(options.pairSecret);
   }
 
   /**
@@ -58,8 +61,9 @@ export class Registrar {
     const { clock, pairSecret, log } = this.#options;
     const source = sourceOf(request, flow);
     const lockouts = this.#lockouts;
+    const nonces = this.#nonces;
     const utcMs = clock.utcMs();
-    const who = await authenticate(request, { directories, source, as, pairSecret, utcMs, lockouts });
+    const who = await authenticate(request, { directories, source, as, pairSecret, utcMs, lockouts, nonces });
     this.#counts[who.kind]++;
     if (who.kind === 'wrong' || who.kind === 'locked')
       log.info({ source, method: request.method, kind: who.kind }, 'authentication.refused');

@@ -1,4 +1,4 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
+import * as crypto from 'node:crypto';
 import { parseAuthValue } from './auth-params.ts';
 import { toBytes } from './bytes.ts';
 import { quote } from './chars.ts';
@@ -34,10 +34,14 @@ const HASHES: Readonly<Record<string, string>> = {
 
 const baseOf = (algorithm: DigestAlgorithm): string => algorithm.replace(/-sess$/, '');
 
-const hash = (algorithm: DigestAlgorithm, data: string | Uint8Array): string =>
-  createHash(HASHES[baseOf(algorithm)]!)
-    .update(typeof data === 'string' ? toBytes(data) : data)
-    .digest('hex');
+/** Half as dear as an object that is fed; Node has it since 20.12. */
+const hashAtOnce: typeof crypto.hash | undefined = crypto.hash;
+
+function hash(algorithm: DigestAlgorithm, data: string | Uint8Array): string {
+  const name = HASHES[baseOf(algorithm)]!;
+  const bytes = typeof data === 'string' ? toBytes(data) : data;
+  return hashAtOnce?.(name, bytes, 'hex') ?? crypto.createHash(name).update(bytes).digest('hex');
+}
 
 /** The algorithm of that name in any case; `MD5` when none is named (RFC 7616 §3.3); undefined for unknown ones. */
 export const algorithmNamed = (name: string | undefined): DigestAlgorithm | undefined =>
@@ -154,7 +158,7 @@ export function verifyDigest({ authorization, method, ha1, body, uri }: DigestCh
   return (
     expected !== undefined &&
     given.length === expected.length &&
-    timingSafeEqual(toBytes(given), toBytes(expected))
+    crypto.timingSafeEqual(toBytes(given), toBytes(expected))
   );
 }
 

@@ -4,7 +4,10 @@ import type { SipHeader, SipMessage } from './message.ts';
 
 /** The value of the first header of that name (any case or compact form), or undefined. */
 export function header(message: SipMessage, name: string): string | undefined {
+  // Nearly all ask by the name that headers are kept under.
+  for (const entry of message.headers) if (entry.name === name) return entry.value;
   const wanted = canonicalName(name);
+  if (wanted === name) return undefined;
   for (const entry of message.headers) if (entry.name === wanted) return entry.value;
   return undefined;
 }
