@@ -1,12 +1,11 @@
 import { type Logger, TwinlineError } from '../base/index.ts';
 import type { Peer } from '../link/index.ts';
-import { isSameProcess, processStartTime, systemClock, systemRandom } from '../native/index.ts';
+import { onProcessEnd, processStartTime, systemClock, systemRandom } from '../native/index.ts';
 import { createLogger } from './logger.ts';
 import { readPlan } from './plan.ts';
 import type { ProcessContext } from './process-context.ts';
 
 /** How often a process looks whether the launcher still lives. */
-const LAUNCHER_LOOK_MS = 1000;
 /** A process that cannot end by itself within this time is ended by `exit`. */
 const STOP_WITHIN_MS = 4000;
 
@@ -49,12 +48,7 @@ export async function runProcess(role: string, id: string, planFile: string): Pr
   process.on('SIGTERM', () => end('SIGTERM', 0));
   // Ctrl-C reaches the whole group: the launcher alone decides the order in which we end.
   process.on('SIGINT', () => {});
-  const lookForLauncher = (): void => {
-    const { pid, startTime } = plan.launcher;
-    if (!isSameProcess(pid, startTime)) end('the launcher has ended', 0);
-    else clock.after(LAUNCHER_LOOK_MS, lookForLauncher);
-  };
-  lookForLauncher();
+  onProcessEnd(plan.launcher.pid, plan.launcher.startTime, () => end('the launcher has ended', 0));
   // A bug ends the process, and whoever watches it goes on with its work: better than going on with half a state.
   process.on('uncaughtException', (error) => crash(log, error));
   process.on('unhandledRejection', (error) => crash(log, error));

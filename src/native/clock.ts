@@ -4,6 +4,11 @@ import { isLinux, libc } from './libc.ts';
 
 /** Also counts while the machine sleeps, and is one for all processes of a boot. */
 const CLOCK_BOOTTIME = 7;
+/**
+ * Node may fire up to a millisecond early, as its own clock runs in whole ones; what must wait longer than this is armed for one more,
+ * which costs less than waking twice.
+ */
+const COARSE_FROM_MS = 20;
 /** Node refuses longer ones and fires at once. */
 const LONGEST_TIMEOUT_MS = 2 ** 31 - 1;
 
@@ -40,10 +45,11 @@ class SystemTimer implements Timer {
   }
 
   #arm(delayMs: number): NodeJS.Timeout {
-    return setTimeout(() => this.#fire(), Math.min(LONGEST_TIMEOUT_MS, Math.ceil(Math.max(0, delayMs))));
+    const wholeMs = Math.ceil(Math.max(0, delayMs)) + (delayMs >= COARSE_FROM_MS ? 1 : 0);
+    return setTimeout(() => this.#fire(), Math.min(LONGEST_TIMEOUT_MS, wholeMs));
   }
 
-  /** Node may fire up to a millisecond early, and long delays are cut: then the rest is waited for. */
+  /** Short ones may fire early, and long delays are cut: then the rest is waited for. */
   #fire(): void {
     const restMs = this.#dueMs - bootMs();
     if (restMs > 0) this.#timeout = this.#arm(restMs);

@@ -8,7 +8,14 @@ export { bootId, systemClock } from './clock.ts';
 export { settleSoon } from './libc.ts';
 export { ciphers, loadCiphers } from './openssl.ts';
 export { raisePriority } from './priority.ts';
-export { endProcess, isSameProcess, killExact, processStartTime, type SignalName } from './process.ts';
+export {
+  endProcess,
+  isSameProcess,
+  killExact,
+  onProcessEnd,
+  processStartTime,
+  type SignalName,
+} from './process.ts';
 export { systemRandom } from './random.ts';
 export {
   LONGEST_PACKET_BYTES,

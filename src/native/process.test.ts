@@ -7,6 +7,7 @@ import {
   endProcess,
   isSameProcess,
   killExact,
+  onProcessEnd,
   processStartTime,
   systemClock,
   systemRandom,
@@ -47,6 +48,25 @@ describe.runIf(isLinux)('processes', () => {
     expect(killExact(pid, startTime, 'SIGSTOP')).toBe(true);
     expect(endProcess(pid, startTime, 1000)).toBe(true);
     expect(isSameProcess(pid, startTime)).toBe(false);
+  });
+
+  test('the end of a process is told once, at once also when it is over already', async () => {
+    const { pid, startTime } = await sleeper();
+    let told = 0;
+    const ended = new Promise<void>((done) =>
+      onProcessEnd(pid, startTime, () => {
+        told++;
+        done();
+      }),
+    );
+    onProcessEnd(pid, startTime, () => expect.unreachable())();
+    expect(told).toBe(0);
+    killExact(pid, startTime, 'SIGKILL');
+    await ended;
+    expect(isSameProcess(pid, startTime)).toBe(false);
+    await new Promise<void>((done) => onProcessEnd(pid, startTime, done));
+    await new Promise<void>((done) => onProcessEnd(process.pid, 1, done));
+    expect(told).toBe(1);
   });
 
   test('no pid of ours can mean a group or the first process', () => {

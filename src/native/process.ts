@@ -1,11 +1,13 @@
 import { readFileSync } from 'node:fs';
-import { isLinux, libc } from './libc.ts';
+import { isLinux, libc, watch } from './libc.ts';
 
 // Numbers of <asm/unistd.h>, the same on every architecture since 5.x.
 const SYS_pidfd_send_signal = 424;
 const SYS_pidfd_open = 434;
 const SIGNALS = { SIGKILL: 9, SIGTERM: 15, SIGSTOP: 19, SIGCONT: 18, SIGINT: 2, SIGUSR2: 12 } as const;
 export type SignalName = keyof typeof SIGNALS;
+/** Where the kernel does not tell of a process's end. */
+const LOOK_MS = 1_000;
 
 /**
  * Field 22 of /proc/PID/stat (clock ticks since boot): with the pid it names one process for ever, since a pid is given
@@ -40,6 +42,41 @@ export function endProcess(pid: number, startTime: number, waitMs: number): bool
     return pidfd === undefined ? !isSameProcess(pid, startTime) : exited(pidfd, waitMs);
   });
   return ended ?? true;
+}
+
+/**
+ * Calls `action` once, as soon as that process has ended (or at once, if it has). On Linux the kernel tells; elsewhere it is looked for
+ * every second. What it returns stops the watching.
+ */
+export function onProcessEnd(pid: number, startTime: number, action: () => void): () => void {
+  const pidfd =
+    isLinux && Number.isInteger(pid) && pid > 0 ? libc().syscall(SYS_pidfd_open, pid, 0, null, 0) : -1;
+  if (pidfd < 0 || !isSameProcess(pid, startTime)) {
+    if (pidfd >= 0) libc().close(pidfd);
+    return lookForEnd(pid, startTime, action);
+  }
+  let stopped = false;
+  const stop = (): void => {
+    if (stopped) return;
+    stopped = true;
+    watching.stop();
+    libc().close(pidfd);
+  };
+  const watching = watch(pidfd, () => {
+    stop();
+    setImmediate(action);
+  });
+  return stop;
+}
+
+function lookForEnd(pid: number, startTime: number, action: () => void): () => void {
+  let timer: NodeJS.Timeout;
+  const look = (): void => {
+    if (isSameProcess(pid, startTime)) timer = setTimeout(look, LOOK_MS);
+    else action();
+  };
+  timer = setTimeout(look, 0);
+  return () => clearTimeout(timer);
 }
 
 /** Runs `act` with a descriptor of the process if pid and start time still name it; undefined if they do not. */
