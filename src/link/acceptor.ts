@@ -27,13 +27,14 @@ export class Acceptor {
     }
     this.#ungreeted++;
     let greeted = false;
-    const { self, clock, log, window, ping, onChannel } = this.#options;
+    const { self, clock, log, window, ping, acknowledgeMs, onChannel } = this.#options;
     const connection: Connection = new Connection(socketWire(socket, clock), {
       self,
       clock,
       log,
       window,
       ping,
+      acknowledgeMs,
       remainingDeadlines: this.#remainingDeadlines,
       refuse: (peer) => refuse?.(peer) ?? this.#options.refuse?.(peer),
       onGreeted: (channel) => {

@@ -80,6 +80,7 @@ export function keepConnected(dial: Dial, options: ConnectOptions): LinkClient {
         log,
         window: options.window,
         ping: options.ping,
+        acknowledgeMs: options.acknowledgeMs,
         refuse: options.refuse,
         remainingDeadlines: dial.remainingDeadlines,
         onGreeted(greeted) {

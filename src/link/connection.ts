@@ -9,11 +9,7 @@ import type { Wire } from './wire.ts';
 export const DEFAULT_WINDOW: Window = { frames: 1024, bytes: 4 << 20 };
 /** A peer that connected and does not say who it is is let go. */
 const GREETING_MS = 5000;
-/**
- * An acknowledgement waits for company once or twice as long. Meanwhile the peer holds a copy of the frame, and says it again to a
- * successor if this process dies: a retransmission to whoever gets it.
- */
-const ACKNOWLEDGE_MS = 5;
+const ACKNOWLEDGE_MS = 250;
 /** Our frames are bounded by the window; answers, which are not, by this. */
 const MAX_UNREAD_BYTES = 16 << 20;
 
@@ -23,6 +19,8 @@ export interface ConnectionOptions {
   readonly log: Logger;
   readonly window?: Window | undefined;
   readonly ping?: { readonly everyMs: number; readonly timeoutMs: number } | undefined;
+  /** See `LinkOptions`. */
+  readonly acknowledgeMs?: number | undefined;
   /** Between machines: deadlines travel as remaining times, because the clocks differ. */
   readonly remainingDeadlines?: boolean;
   /** Refuses the greeted peer with a sentence. */
@@ -239,7 +237,7 @@ export class Connection implements Channel {
 
   #acknowledgeLater(): void {
     this.#acknowledged = false;
-    this.#acknowledging = this.#clock.after(ACKNOWLEDGE_MS, () => {
+    this.#acknowledging = this.#clock.after(this.#options.acknowledgeMs ?? ACKNOWLEDGE_MS, () => {
       this.#acknowledging = undefined;
       if (!this.#handled.wait) return;
       if (this.#acknowledged) this.#acknowledgeLater();

@@ -4,7 +4,14 @@
  */
 export type { Channel, Frame, Peer } from './channel.ts';
 export { type MemoryLink, memoryLink } from './memory.ts';
-export type { ConnectOptions, LinkClient, LinkListener, LinkOptions, LinkState } from './options.ts';
+export {
+  type ConnectOptions,
+  type LinkClient,
+  type LinkListener,
+  type LinkOptions,
+  type LinkState,
+  SIP_ACKNOWLEDGE_MS,
+} from './options.ts';
 export * from './protocol.ts';
 export { connectTlsLink, type LinkCredentials, listenTlsLink } from './tls.ts';
 export { connectLink, listenLink } from './unix.ts';

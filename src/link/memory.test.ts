@@ -6,7 +6,14 @@ const peer = (id: string): Peer => ({ role: 'zone', id, pid: 1, startTime: 1 });
 
 function world(options = {}) {
   const clock = new VirtualClock();
-  const link = memoryLink({ clock, left: peer('a'), right: peer('b'), delayMs: 5, ...options });
+  const link = memoryLink({
+    clock,
+    left: peer('a'),
+    right: peer('b'),
+    delayMs: 5,
+    acknowledgeMs: 5,
+    ...options,
+  });
   const heard: unknown[] = [];
   const reasons: string[] = [];
   link.right.onFrame(({ data }) => {

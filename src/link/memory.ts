@@ -25,17 +25,19 @@ export function memoryLink(options: {
   readonly delayMs?: number;
   readonly window?: { readonly frames: number; readonly bytes: number };
   readonly ping?: { readonly everyMs: number; readonly timeoutMs: number };
+  readonly acknowledgeMs?: number;
   readonly log?: Logger;
 }): MemoryLink {
-  const { clock, left, right, window, ping, log = silentLogger } = options;
+  const { clock, left, right, window, ping, acknowledgeMs, log = silentLogger } = options;
+  const shared = { clock, log, window, ping, acknowledgeMs };
   const road: Road = { clock, delayMs: options.delayMs ?? 0, cut: false };
   const leftWire = new MemoryWire(road);
   const rightWire = new MemoryWire(road);
   leftWire.other = rightWire;
   rightWire.other = leftWire;
   return {
-    left: new Connection(leftWire, { self: left, peer: right, clock, log, window, ping }),
-    right: new Connection(rightWire, { self: right, peer: left, clock, log, window, ping }),
+    left: new Connection(leftWire, { self: left, peer: right, ...shared }),
+    right: new Connection(rightWire, { self: right, peer: left, ...shared }),
     get delayMs() {
       return road.delayMs;
     },

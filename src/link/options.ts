@@ -1,6 +1,12 @@
 import type { Clock, Logger, Random } from '../base/index.ts';
 import type { Channel, Peer } from './channel.ts';
 
+/**
+ * `acknowledgeMs` between edge and switch: what a switch has handled and not acknowledged when it dies is said again to its successor,
+ * so it shall be little, and under load an answer takes the acknowledgement along within this time.
+ */
+export const SIP_ACKNOWLEDGE_MS = 5;
+
 /** What every link needs to know. */
 export interface LinkOptions {
   /** Who we are, told in the greeting. */
@@ -15,6 +21,11 @@ export interface LinkOptions {
   readonly ping?: { readonly everyMs: number; readonly timeoutMs: number };
   /** Bounds of what is queued and not yet acknowledged, per lane. Default 1024 frames, 4 MiB (`priority` 1 MiB). */
   readonly window?: { readonly frames: number; readonly bytes: number };
+  /**
+   * How long an acknowledgement waits for data that leaves anyway; at most twice as long. Default 250: it is owed to the
+   * peer's window, and a quarter of that leaves at once. Short where the peer passes unacknowledged frames on to another.
+   */
+  readonly acknowledgeMs?: number;
 }
 
 export interface ConnectOptions extends LinkOptions {

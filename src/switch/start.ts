@@ -1,5 +1,5 @@
 import type { Channel, LinkClient, Peer } from '../link/index.ts';
-import { connectLink, listenLink } from '../link/index.ts';
+import { connectLink, listenLink, SIP_ACKNOWLEDGE_MS } from '../link/index.ts';
 import { CallSwitch, type CallSwitchOptions } from './switch.ts';
 
 export interface SwitchOptions extends CallSwitchOptions {
@@ -18,8 +18,9 @@ export async function startSwitch(
 ): Promise<{ callSwitch: CallSwitch; stop(): Promise<void> }> {
   const { self, clock, random, log } = options;
   const callSwitch = new CallSwitch(options);
-  const connect = (path: string, onChannel: (channel: Channel) => void): LinkClient =>
-    connectLink({ path, self, clock, random, log, onChannel });
+  const connect = (path: string, onChannel: (channel: Channel) => void, more = {}): LinkClient =>
+    connectLink({ path, self, clock, random, log, onChannel, ...more });
+  const toEdge = { acknowledgeMs: SIP_ACKNOWLEDGE_MS };
   const listener = await listenLink({
     path: options.socket,
     self,
@@ -30,7 +31,7 @@ export async function startSwitch(
       peer.role === 'control' ? undefined : `a switch is not reached by a ${peer.role} here`,
   });
   const clients = [
-    ...options.edgeSockets.map((path) => connect(path, (channel) => callSwitch.acceptEdge(channel))),
+    ...options.edgeSockets.map((path) => connect(path, (channel) => callSwitch.acceptEdge(channel), toEdge)),
     ...options.mediaSockets.map((path) => connect(path, (channel) => callSwitch.acceptMedia(channel))),
     connect(options.zoneSocket, (channel) => callSwitch.acceptZone(channel)),
   ];

@@ -1,6 +1,6 @@
 import type { Logger, VirtualClock } from '../../src/base/index.ts';
 import { Connection } from '../../src/link/connection.ts';
-import type { Channel } from '../../src/link/index.ts';
+import { type Channel, SIP_ACKNOWLEDGE_MS } from '../../src/link/index.ts';
 import type { Wire } from '../../src/link/wire.ts';
 import type { SimProcess } from './process.ts';
 
@@ -59,12 +59,14 @@ export class SimLinks {
       peer: server.process.peer,
       clock: from.clock,
       log: log(from),
+      acknowledgeMs: SIP_ACKNOWLEDGE_MS,
     });
     const far = new Connection(right, {
       self: server.process.peer,
       peer: from.peer,
       clock: server.process.clock,
       log: log(server.process),
+      acknowledgeMs: SIP_ACKNOWLEDGE_MS,
     });
     from.onExit(() => left.died());
     server.process.onExit(() => right.died());

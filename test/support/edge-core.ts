@@ -19,6 +19,7 @@ import {
   type MemoryLink,
   memoryLink,
   PROTOCOL_VERSION,
+  SIP_ACKNOWLEDGE_MS,
 } from '../../src/link/index.ts';
 
 /** An edge core on virtual time with what clients and switches see of it. */
@@ -107,6 +108,7 @@ export class FakeSwitch {
       clock: bench.clock,
       left: peer('edge', 'edge1'),
       right: peer('switch', id),
+      acknowledgeMs: SIP_ACKNOWLEDGE_MS,
       ...(options.window && { window: options.window }),
     });
     this.channel = this.link.right;
