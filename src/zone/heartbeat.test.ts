@@ -21,7 +21,7 @@ function watching(clock: VirtualClock, seenBy: Clock = clock, look?: () => Proce
   });
   heartbeat.watch('switch a1', link.left, ref);
   heartbeat.start();
-  return { link, silent };
+  return { link, silent, heartbeat };
 }
 
 it('leaves a peer alone that answers', async () => {
@@ -39,6 +39,26 @@ it('names a peer once that has not answered for 1.5 s', async () => {
   await passTime(clock, 900);
   expect(silent).toEqual([]);
   await passTime(clock, 5_000);
+  expect(silent).toEqual(['switch a1']);
+});
+
+it('does not ask a peer that speaks of its own accord, and misses it as soon', async () => {
+  const clock = new VirtualClock();
+  const { link, silent, heartbeat } = watching(clock);
+  let asked = 0;
+  link.right.onFrame(() => {
+    asked++;
+    return { kind: 'ping', data: {} };
+  });
+  for (let step = 0; step < 40; step++) {
+    await passTime(clock, 250);
+    heartbeat.heard('switch a1');
+  }
+  expect(asked).toBeLessThanOrEqual(1);
+  link.cut();
+  await passTime(clock, 1_400);
+  expect(silent).toEqual([]);
+  await passTime(clock, 700);
   expect(silent).toEqual(['switch a1']);
 });
 

@@ -7,6 +7,8 @@ const INTERVAL_MS = 500;
 const SILENT_AFTER_MS = PATIENCE_MS.stopped;
 /** From then on the machine is asked about whoever is silent: twice before anybody is judged. */
 const LOOK_AFTER_MS = 900;
+/** Who said something of its own accord so lately need not be asked. */
+const FRESH_MS = INTERVAL_MS - 50;
 /** When our own loop stood still for longer, it is we who were silent: nobody is judged by that time. */
 const OWN_JUMP_MS = 1_000;
 
@@ -69,6 +71,12 @@ export class Heartbeat {
     this.#watched.delete(name);
   }
 
+  /** It said something of its own accord: it is well, and one question can be saved. */
+  heard(name: string): void {
+    const watched = this.#watched.get(name);
+    if (watched !== undefined) this.#isWell(watched);
+  }
+
   #tick(): void {
     const nowMs = this.#clock.nowMs();
     const stoodStillMs = nowMs - this.#lastTickMs;
@@ -81,11 +89,17 @@ export class Heartbeat {
       if (this.#isSilent(name, watched, nowMs - watched.heardMs)) {
         this.#watched.delete(name);
         this.#onSilent(name);
-      } else if (!watched.waiting && watched.channel.open) {
+      } else if (!watched.waiting && watched.channel.open && nowMs - watched.heardMs >= FRESH_MS) {
         this.#ask(watched);
       }
     }
     this.#timer = this.#clock.after(INTERVAL_MS, () => this.#tick());
+  }
+
+  #isWell(watched: Watched): void {
+    watched.heardMs = this.#clock.nowMs();
+    watched.facts = undefined;
+    watched.isBorne = false;
   }
 
   /** Whether it has been silent for longer than what it is at excuses. */
@@ -108,10 +122,8 @@ export class Heartbeat {
     watched.waiting = true;
     watched.channel.request({ kind: 'ping', data: {}, lane: 'priority' }, 60_000).then(
       () => {
-        watched.heardMs = this.#clock.nowMs();
+        this.#isWell(watched);
         watched.waiting = false;
-        watched.facts = undefined;
-        watched.isBorne = false;
       },
       () => {
         watched.waiting = false;

@@ -141,6 +141,7 @@ export class Supervisor {
     this.#twin = entry;
     log.info({ twin: channel.peer.id, pid: channel.peer.pid }, 'twin.connected');
     channel.onFrame((frame) => {
+      this.#heartbeat.heard('twin');
       switch (frame.kind) {
         case 'processes':
           entry.processes = [supervisor, ...(frame.data as { processes: ProcessRef[] }).processes];
@@ -242,6 +243,7 @@ export class Supervisor {
     }
     child.channel = channel;
     channel.onFrame(async (frame): Promise<Frame | undefined> => {
+      this.#heartbeat.heard(name);
       if (frame.kind === 'stats') this.#onStats(child, frame.data as Partial<SwitchToZone['stats']>);
       if (frame.kind !== 'migrate') return undefined;
       const { bundle, to } = frame.data as SwitchToZone['migrate'];
