@@ -15,6 +15,9 @@ const AFTER_MS: Readonly<Record<Victim, number>> = {
   'zone-frozen': 7_000,
   switch: 4_000,
   media: 4_000,
+  edge: 4_000,
+  redis: 4_000,
+  everything: 4_000,
 };
 /** Packets in `AFTER_MS` without which a stream counts as silent: a second's. */
 const HEARD = 50;
@@ -82,7 +85,7 @@ async function oneRun(
     streams.order({ do: 'mark' });
     // What still was on its way at the mark would count as more than was sent.
     const seenBefore = talks.lines.map(({ requestsSeen }) => requestsSeen);
-    await strike(control, what);
+    await strike(server, control, what);
     await delay(AFTER_MS[what]);
     const heard = await streams.report();
     await delay(HEARD * 20);
@@ -115,12 +118,24 @@ async function oneRun(
   }
 }
 
-async function strike(control: ControlClient, what: Victim): Promise<void> {
-  if (what === 'zone') await control.ask('kill', { target: 'zone a' });
-  else if (what === 'zone-frozen') await control.ask('freeze', { target: 'zone a' });
-  else if (what === 'switch') await control.ask('kill', { target: 'switch a1' });
-  else await control.ask('kill', { target: 'media a' });
+async function strike({ redis }: Server, control: ControlClient, what: Victim): Promise<void> {
+  switch (what) {
+    case 'zone-frozen':
+      await control.ask('freeze', { target: 'zone a' });
+      return;
+    case 'redis':
+      await redis!.kill();
+      await redis!.start();
+      return;
+    case 'everything':
+      await control.ask('restart', { target: 'all' });
+      return;
+    default:
+      await control.ask('kill', { target: VICTIM_NAMES[what] });
+  }
 }
+
+const VICTIM_NAMES = { zone: 'zone a', switch: 'switch a1', media: 'media a', edge: 'edge edge1' } as const;
 
 /** A switch and a media process are started again by their supervisor. */
 async function restore(control: ControlClient, what: Victim): Promise<void> {
@@ -129,7 +144,7 @@ async function restore(control: ControlClient, what: Victim): Promise<void> {
 
 /** Whether the audio that comes in at this port of the server went through what was struck. */
 function victimsPorts(server: Server, what: Victim): (port: number) => boolean {
-  if (what === 'switch') return () => true;
+  if (what === 'switch' || what === 'edge' || what === 'redis' || what === 'everything') return () => true;
   const ranges = planOf(server.own!)
     .zones.find(({ id }) => id === 'a')!
     .media.map(({ ports }) => ports);

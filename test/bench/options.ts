@@ -8,10 +8,11 @@ Measures CPU, memory, loss and gaps. Starts an installation of its own, unless -
   register   REGISTER, 401, REGISTER with digest, 200: CPU per pair         --rate 500 --seconds 10
   calls      INVITE to BYE through the server, media set up, by sipp        --rate 100 --seconds 20 --calls 500 (held, for memory)
   relay      50 packets a second each way of every call                     --calls 200 --seconds 10 --srtp SUITE
-  failover   kills in the middle of calls and measures the audio            --calls 50 --runs 5 --what zone|zone-frozen|switch|media
+  failover   kills in the middle of calls and measures the audio            --calls 50 --runs 5 --what zone|zone-frozen|switch|media|edge|redis|everything
   idle       nobody calls: CPU and memory                                   --seconds 20
 
   --runs N                how often to measure; medians are given (default 1, failover 5)
+  --state redis           our own installation keeps its state in a Redis of its own (failover, calls, register, idle)
   --target HOST:PORT      another server, UDP; it has the users 1001 to 1010 with the passwords demo-1001 … and passes calls between them
   --pids 1,2,3            its processes, whose CPU is read
   --json                  one object with the figures on the last line, nothing else
@@ -19,7 +20,8 @@ Measures CPU, memory, loss and gaps. Starts an installation of its own, unless -
 
 export const BENCHES = ['register', 'calls', 'relay', 'failover', 'idle'] as const;
 export type BenchName = (typeof BENCHES)[number];
-export const VICTIMS = ['zone', 'zone-frozen', 'switch', 'media'] as const;
+/** `redis`: the state engine is killed and started again; `everything`: the rolling restart of an upgrade. */
+export const VICTIMS = ['zone', 'zone-frozen', 'switch', 'media', 'edge', 'redis', 'everything'] as const;
 export type Victim = (typeof VICTIMS)[number];
 
 export interface BenchOptions {
@@ -30,6 +32,7 @@ export interface BenchOptions {
   readonly seconds?: number;
   readonly srtp?: SrtpSuite;
   readonly what: Victim;
+  readonly state: 'lmdb' | 'redis';
   readonly target?: { readonly address: string; readonly port: number };
   readonly pids: readonly number[];
   readonly json: boolean;
@@ -47,6 +50,7 @@ export function parseOptions(argv: readonly string[]): BenchOptions | undefined 
       seconds: { type: 'string' },
       srtp: { type: 'string' },
       what: { type: 'string', default: 'zone' },
+      state: { type: 'string', default: 'lmdb' },
       target: { type: 'string' },
       pids: { type: 'string' },
       json: { type: 'boolean', default: false },
@@ -60,6 +64,9 @@ export function parseOptions(argv: readonly string[]): BenchOptions | undefined 
     throw new Error(`give one of ${BENCHES.join(', ')}, not "${positionals.join(' ')}"`);
   const what = VICTIMS.find((one) => one === values.what);
   if (what === undefined) throw new Error(`--what takes ${VICTIMS.join(', ')}, not "${values.what}"`);
+  const { state } = values;
+  if (state !== 'lmdb' && state !== 'redis') throw new Error(`--state takes lmdb or redis, not "${state}"`);
+  if (what === 'redis' && state !== 'redis') throw new Error('--what redis needs --state redis');
   if (values.srtp !== undefined && !isSrtpSuite(values.srtp))
     throw new Error(`--srtp takes a suite such as AEAD_AES_256_GCM, not "${values.srtp}"`);
   if (values.target !== undefined && (bench === 'failover' || bench === 'idle') && values.pids === undefined)
@@ -74,6 +81,7 @@ export function parseOptions(argv: readonly string[]): BenchOptions | undefined 
     ...number('seconds', values.seconds, 1, 3_600),
     ...(values.srtp === undefined ? {} : { srtp: values.srtp as SrtpSuite }),
     what,
+    state,
     ...target(values.target),
     pids: (values.pids ?? '')
       .split(',')

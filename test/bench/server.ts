@@ -1,7 +1,9 @@
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { Plan } from '../../src/cli/plan.ts';
-import { Installation } from '../support/installation.ts';
+import { Installation, ROOT } from '../support/installation.ts';
+import { RedisServer } from '../support/redis.ts';
 import { processesBelow, processesNamed, type ServerProcess } from './cpu.ts';
 import type { BenchOptions } from './options.ts';
 
@@ -11,6 +13,8 @@ export interface Server {
   readonly port: number;
   readonly domain: string;
   readonly own: Installation | undefined;
+  /** Where our own keeps its state, if not in itself. */
+  readonly redis?: RedisServer;
   /** Looked up anew each time: a killed process has a successor. */
   processes(): ServerProcess[];
   stop(): Promise<void>;
@@ -19,7 +23,7 @@ export interface Server {
 /** Wide enough for a thousand calls; a port that someone else has is passed over. */
 const MEDIA_PORTS = '20000-32767';
 
-export async function openServer({ target, pids }: BenchOptions): Promise<Server> {
+export async function openServer({ target, pids, state }: BenchOptions): Promise<Server> {
   if (target !== undefined) {
     return {
       ...target,
@@ -29,18 +33,33 @@ export async function openServer({ target, pids }: BenchOptions): Promise<Server
       stop: async () => {},
     };
   }
-  const own = await Installation.start({ arguments: ['--media-ports', MEDIA_PORTS] });
+  const redis = state === 'redis' ? await RedisServer.start() : undefined;
+  const directory = mkdtempSync(path.join(tmpdir(), 'twinline-bench-'));
+  const topology = path.join(directory, 'topology.yaml');
+  writeFileSync(topology, topologyText(redis));
+  const own = await Installation.start({ topology, arguments: ['--media-ports', MEDIA_PORTS] });
   const { launcher } = planOf(own);
   return {
     address: '127.0.0.1',
     port: own.port('udp'),
     domain: 'demo.twinline.test',
     own,
+    ...(redis && { redis }),
     processes: () => processesBelow(launcher.pid),
     stop: async () => {
       await own.stop();
+      await redis?.close();
+      rmSync(directory, { recursive: true, force: true });
     },
   };
+}
+
+/** That of `scripts/up`; with Redis it names our own. */
+function topologyText(redis: RedisServer | undefined): string {
+  const local = readFileSync(path.join(ROOT, 'sip-zones/local.yaml'), 'utf8');
+  return redis === undefined
+    ? local
+    : `${local}\nstate: { engine: redis, url: "redis://127.0.0.1:${redis.port}" }\n`;
 }
 
 export const planOf = (own: Installation): Plan =>
