@@ -193,7 +193,6 @@ function forgetWhatIsOver(call: Call): void {
     // Keys are of no use any more and must not lie about (TR-MEDIA-10): no message that holds one is sent again.
     leg.servers = leg.servers.filter(({ tx }) => !holdsKey(tx.lastResponse));
     leg.clients = leg.clients.flatMap(withoutKey);
-    if (holdsKey(leg.ack?.text)) delete leg.ack;
     for (const client of leg.clients) if (holdsKey(client.ack)) delete client.ack;
     leg.media = {
       family,

@@ -163,8 +163,8 @@ export interface Leg {
   reliableReceiver?: ReliableReceiver;
   /** Our 2xx to an INVITE, until its ACK. */
   answer?: Repetition & { readonly cseq: number };
-  /** Our last ACK to a 2xx. */
-  ack?: { readonly cseq: number; readonly text: string };
+  /** To which 2xx our last ACK was; its text is the INVITE's (`ClientRequest.ack`). */
+  ack?: { readonly cseq: number };
   /** A 2xx with an offer came; its ACK waits for the other side's answer. */
   ackOwed?: { readonly cseq: number };
   sessionTimer?: SessionTimer;

@@ -165,7 +165,7 @@ export function sendAck(work: Work, leg: Leg, cseq: number, sdp?: string): void 
     ...(sdp === undefined ? {} : { body: sdp, contentType: 'application/sdp' }),
   });
   const text = serialize(ack);
-  leg.ack = { cseq, text };
+  leg.ack = { cseq };
   const client = leg.clients.find((one) => one.method === 'INVITE' && one.cseq === cseq);
   if (client !== undefined) client.ack = text;
   delete leg.ackOwed;

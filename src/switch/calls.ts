@@ -33,7 +33,8 @@ import type { CallCarrier } from './carry-out.ts';
 import { Checkpoints, KEEP_ENDED_MS } from './checkpoints.ts';
 import { Delay } from './delay.ts';
 import { detached, fromRest, toRest } from './resting.ts';
-import type { CallIdentity, RunningCall, StoredCall } from './running-call.ts';
+import type { CallIdentity, RunningCall } from './running-call.ts';
+import { unpackCall } from './stored-call.ts';
 
 /** The longest that anything of an ended call is sent again: 64 × T1 (RFC 3261 §17, RFC 6026 §7), and a slice of time. */
 const REST_MS = 33_000;
@@ -230,7 +231,7 @@ export class CallTable {
 
   /** Takes a call of a dead owner over: carries its last commands out again, then lets the call know. */
   async adopt(sealed: Uint8Array, bundle: BundleId): Promise<void> {
-    const stored = this.#options.sealer.open(sealed) as StoredCall;
+    const stored = unpackCall(this.#options.sealer.open(sealed));
     if (this.#calls.has(stored.call.id)) return;
     const running = this.#take({
       id: stored.call.id,
@@ -314,9 +315,7 @@ export class CallTable {
     this.#arm(running, wakeAtMs);
     const epoch = this.#options.bundles.epochOf(running.bundle);
     if (asked.length > 0 && epoch !== undefined) this.#carrier.carryOut(running, asked, epoch);
-    return leaves || this.#checkpoints.isToBeDeleted(running)
-      ? this.#checkpoints.now(running)
-      : this.#checkpoints.soon(running);
+    return leaves || running.deleted ? this.#checkpoints.now(running) : this.#checkpoints.soon(running);
   }
 
   #index(running: RunningCall): void {

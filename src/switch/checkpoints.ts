@@ -4,7 +4,8 @@ import { CALL_INDEX_ACCOUNT } from '../link/index.ts';
 import type { Sealer, StateKey, StatePort, Write } from '../state/index.ts';
 import type { Bundles } from './bundles.ts';
 import type { CallCarrier } from './carry-out.ts';
-import type { RunningCall, StoredCall } from './running-call.ts';
+import type { RunningCall } from './running-call.ts';
+import { packCall } from './stored-call.ts';
 
 /** When the state cannot be reached, calls go on and their writing is tried again this often. */
 const STATE_RETRY_MS = 500;
@@ -148,15 +149,14 @@ export class Checkpoints {
         { op: 'delete', key: index, updatedUtcMs },
       ];
     }
-    const stored: StoredCall = {
-      v: 1,
+    const stored = packCall({
       call: running.call,
       outbox,
       streams: running.streams,
       account: running.account,
       directoryNumber: running.directoryNumber,
       index: running.index,
-    };
+    });
     const value = this.#options.sealer.seal(stored, running.key);
     const writes: Write[] = [{ op: 'put', key: call, value, updatedUtcMs }];
     if (!running.indexed) {

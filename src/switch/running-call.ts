@@ -2,20 +2,6 @@ import type { AccountId, BundleId, CallId, MediaId, StreamId, Timer } from '../b
 import type { Call, CallCommand } from '../call/index.ts';
 import type { CallKey } from '../state/index.ts';
 
-/** How a call lies in the state: sealed, with what was to be done when it was written. */
-export interface StoredCall {
-  readonly v: 1;
-  readonly call: Call;
-  /** The commands of the steps since the record before: the adopter carries them out again. */
-  readonly outbox: readonly CallCommand[];
-  /** Which media process holds each stream. */
-  readonly streams: Readonly<Record<StreamId, MediaId>>;
-  readonly account: AccountId;
-  readonly directoryNumber: number;
-  /** Key of the `call-index` entry by which an edge that was started anew finds the bundle. */
-  readonly index: string;
-}
-
 /** What never changes of a call in its owner's hands. */
 export interface CallIdentity {
   readonly id: CallId;

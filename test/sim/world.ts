@@ -26,7 +26,7 @@ import {
   sealer,
 } from '../../src/state/index.ts';
 import { CallSwitch } from '../../src/switch/index.ts';
-import type { StoredCall } from '../../src/switch/running-call.ts';
+import type { StoredCall } from '../../src/switch/stored-call.ts';
 import { type ChildRole, Supervisor } from '../../src/zone/index.ts';
 import { settle } from '../support/virtual-time.ts';
 import { asPlain, FenceWatch } from './fence-watch.ts';

@@ -44,6 +44,8 @@ export interface CallFlowOptions {
   readonly sites?: Partial<Record<string, { prefer256?: boolean; requireMediaEncryption?: boolean }>>;
   /** After every step the owner dies: its commands are carried out again, then the call is told that it was adopted. */
   readonly adoptAfterEachStep?: boolean;
+  /** Sees what a switch would store after each step. */
+  readonly onStep?: (call: Call, commands: readonly CallCommand[]) => void;
   readonly seed?: number;
 }
 
@@ -82,6 +84,7 @@ export class CallFlow {
   readonly #bindings: Binding[] = [];
   readonly #random: Random;
   readonly #adopt: boolean;
+  readonly #onStep: CallFlowOptions['onStep'];
   readonly #token: string;
   #queue: { readonly event: CallEvent; readonly byAdoption: boolean }[] = [];
   #running = false;
@@ -89,6 +92,7 @@ export class CallFlow {
   constructor(options: CallFlowOptions = {}) {
     this.#random = seededRandom(options.seed ?? 7);
     this.#adopt = options.adoptAfterEachStep ?? false;
+    this.#onStep = options.onStep;
     this.#token = new Tokens(new Uint8Array(32)).mint(BUNDLE);
     const people = options.people ?? { alice: { extension: '1001' }, bob: { extension: '1002' } };
     this.snapshot = snapshotOf(people, options.sites ?? {});
@@ -249,6 +253,7 @@ export class CallFlow {
 
   #keep(made: Step<Call>): Step<Call> {
     this.steps++;
+    if (made.call !== undefined) this.#onStep?.(made.call, made.commands);
     const text = made.call === undefined ? undefined : JSON.stringify(made.call);
     this.largestCallBytes = Math.max(this.largestCallBytes, text?.length ?? 0);
     this.call = text === undefined ? undefined : frozen(JSON.parse(text) as Call);
