@@ -59,6 +59,24 @@ describe('maskMessage (TR-MEDIA-11)', () => {
     expect(maskMessage(plain)).toBe(plain);
   });
 
+  it('hides in folded lines, and in any line of many harmless ones', () => {
+    const folded = message(['X-Note: see', '\tsip:bob:hunter2@example.com', 'Subject: a', ' b'], '');
+    expect(maskMessage(folded)).toContain('X-Note: see sip:bob:***@example.com\r\nSubject: a b\r\n');
+    const lines = Array.from({ length: 40 }, (_, at) => `X-${at}: nothing`);
+    for (const [secret, header] of [
+      ['s3cr3t', 'proxy-authorization: Bearer s3cr3t'],
+      ['aGlkZQ==', 'X-Key: inline:aGlkZQ=='],
+      ['4711', 'To: <tel:+49;postd=4711>'],
+    ] as const) {
+      for (const at of [0, 20, 40]) {
+        const masked = maskMessage(message(lines.toSpliced(at, 0, header), 'v=0\r\n'));
+        expect(masked).not.toContain(secret);
+        expect(masked.split('\r\n')).toHaveLength(46);
+      }
+    }
+    expect(maskMessage(message([], 'v=0\r\nk=clear:hunter2\r\n'))).toContain('\r\nk=***\r\n');
+  });
+
   it('is linear in hostile lines', () => {
     const began = process.cpuUsage();
     for (const piece of [

@@ -40,8 +40,8 @@ export class Ladders {
       this.#calls.set(id, entries);
     }
     if (entries.length >= ENTRIES_PER_CALL) entries.splice(ENTRIES_PER_CALL / 2, 1);
-    const { text, ...rest } = message;
-    entries.push({ ...rest, masked: maskMessage(text) });
+    const { utcMs, leg, direction, peer, transport, text } = message;
+    entries.push({ utcMs, leg, direction, peer, transport, masked: maskMessage(text) });
   }
 
   /** Once for each call. What is said of it from now on is still captured. */
