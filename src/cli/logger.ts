@@ -17,6 +17,10 @@ const SECRETS = [
   'digit',
 ].flatMap((name) => [name, `*.${name}`, `*.*.${name}`]);
 
+/** Lines are written together: each write of its own wakes a thread. */
+const FLUSH_MS = 100;
+const MAX_UNWRITTEN_BYTES = 8_192;
+
 /** One JSON line per event in `DATA/log/<process>.log`, or on stderr. */
 export function createLogger(options: {
   /** `switch-a1`: the file's name and a field of each line. */
@@ -31,6 +35,7 @@ export function createLogger(options: {
     dest: toStderr ? 2 : join(logDir(data), `${name}.log`),
     // Nobody waits for a disk to write a log; what is not yet written is flushed at the end.
     sync: false,
+    minLength: MAX_UNWRITTEN_BYTES,
     mode: 0o600,
   });
   // A full disk loses lines, not calls.
@@ -42,6 +47,18 @@ export function createLogger(options: {
       // It was never opened.
     }
   });
+  let flushing = false;
+  const stream = {
+    write(line: string): void {
+      destination.write(line);
+      if (flushing) return;
+      flushing = true;
+      setTimeout(() => {
+        flushing = false;
+        destination.flush(() => {});
+      }, FLUSH_MS).unref();
+    },
+  };
   return pino(
     {
       level,
@@ -49,6 +66,6 @@ export function createLogger(options: {
       timestamp: pino.stdTimeFunctions.isoTime,
       redact: { paths: SECRETS, censor: '[redacted]' },
     },
-    destination,
+    stream,
   ) as unknown as Logger;
 }
