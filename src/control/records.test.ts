@@ -56,6 +56,38 @@ const keep = (state: MemoryState = zoneA): RecordKeeper => {
 const kept = () =>
   database.selectFrom('call_records').select(['id', 'outcome', 'adoptions']).orderBy('id').execute();
 
+test('more records than fit a statement arrive whole, and the last word of an adopter counts', async () => {
+  const ids = Array.from({ length: 77 }, (_, at) => `call${String(at).padStart(2, '0')}`);
+  for (const id of ids) await zoneA.append(ACCOUNT, 'records', record(id));
+  await zoneA.append(ACCOUNT, 'records', record(ids[3]!, { adoptions: 2, outcome: 'failed', status: 408 }));
+  await zoneA.append(ACCOUNT, 'records', record(ids[3]!, { adoptions: 1, outcome: 'busy' }));
+  expect(await keep().catchUp()).toBe(79);
+  expect((await kept()).map(({ id }) => id)).toEqual(ids);
+  const rows = await database.selectFrom('call_records').selectAll().orderBy('id').execute();
+  expect(rows[3]).toMatchObject({ outcome: 'failed', status: 408, adoptions: 2 });
+  for (const [at, row] of rows.entries()) {
+    if (at === 3) continue;
+    expect(row).toEqual({
+      id: ids[at],
+      account: ACCOUNT,
+      session_id: 's',
+      from_user: '1001',
+      dialled: '1002',
+      to_user: '1002',
+      started_utc_ms: 1000,
+      answered_utc_ms: 2000,
+      ended_utc_ms: 9000,
+      outcome: 'answered',
+      status: 200,
+      ended_by: 'caller',
+      reason: null,
+      adoptions: 0,
+      directory_number: 1,
+      record: JSON.stringify(record(ids[at]!)),
+    });
+  }
+});
+
 test('records of both zones arrive once, whatever was written while control was down', async () => {
   await zoneA.append(ACCOUNT, 'records', record('one'));
   expect(await keep().catchUp()).toBe(1);

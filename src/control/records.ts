@@ -1,3 +1,4 @@
+import type { CompiledQuery } from 'kysely';
 import type { AccountId, Clock, Logger, Timer } from '../base/index.ts';
 import type { StatePort } from '../state/index.ts';
 import type { Database, Tables } from './database.ts';
@@ -96,18 +97,8 @@ async function takeBatch(
     return row === undefined ? [] : [row];
   });
   await database.transaction().execute(async (transaction) => {
-    for (const row of rows) {
-      await transaction
-        .insertInto('call_records')
-        .values(row)
-        .onConflict((conflict) =>
-          conflict
-            .column('id')
-            .doUpdateSet(row)
-            // An adopter knows what became of the call; what its dead predecessor had written comes to nothing.
-            .where('call_records.adoptions', '<=', row.adoptions),
-        )
-        .execute();
+    for (let at = 0; at < rows.length; at += ROWS_PER_STATEMENT) {
+      await transaction.executeQuery(insertion(database, rows.slice(at, at + ROWS_PER_STATEMENT)));
     }
     const { position } = last;
     await transaction
@@ -120,6 +111,57 @@ async function takeBatch(
 }
 
 type Row = Tables['call_records'];
+
+/** Building a statement costs more than running it: there is one for each number of rows up to this. */
+const ROWS_PER_STATEMENT = 32;
+const statements = new WeakMap<Database, Map<number, CompiledQuery>>();
+
+/** Puts records in, or in the place of what is known of their calls. */
+function insertion(database: Database, rows: readonly Row[]): CompiledQuery {
+  let known = statements.get(database);
+  if (known === undefined) {
+    known = new Map();
+    statements.set(database, known);
+  }
+  let statement = known.get(rows.length);
+  if (statement === undefined) {
+    statement = database
+      .insertInto('call_records')
+      .values([...rows])
+      .onConflict((conflict) =>
+        conflict
+          .column('id')
+          .doUpdateSet(({ ref }) =>
+            Object.fromEntries(COLUMNS.map((name) => [name, ref(`excluded.${name}`)])),
+          )
+          // An adopter knows what became of the call; what its dead predecessor had written comes to nothing.
+          .whereRef('call_records.adoptions', '<=', 'excluded.adoptions'),
+      )
+      .compile();
+    known.set(rows.length, statement);
+  }
+  return { ...statement, parameters: rows.flatMap((row) => COLUMNS.map((name) => row[name])) };
+}
+
+/** In the order of `rowOf`, which is that of the statement's parameters. */
+const COLUMNS = [
+  'id',
+  'account',
+  'session_id',
+  'from_user',
+  'dialled',
+  'to_user',
+  'started_utc_ms',
+  'answered_utc_ms',
+  'ended_utc_ms',
+  'outcome',
+  'status',
+  'ended_by',
+  'reason',
+  'adoptions',
+  'directory_number',
+  'record',
+] as const satisfies readonly (keyof Row)[];
 
 /** The columns of a record as the call room writes it; undefined for what is no record. */
 function rowOf(account: AccountId, entry: unknown): Row | undefined {
