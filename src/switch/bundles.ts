@@ -65,6 +65,12 @@ export class Bundles {
     return [...this.#held].map(([bundle, { epoch }]) => ({ bundle, epoch }));
   }
 
+  /** Whether there is a bundle for a new call. */
+  get takesCalls(): boolean {
+    for (const { own, leaving } of this.#held.values()) if (own && leaving === undefined) return true;
+    return false;
+  }
+
   /** The bundle for a new call: our own ones in turn; undefined before the first grant. */
   forNewCall(): BundleId | undefined {
     const own = [...this.#held].filter(([, held]) => held.own && held.leaving === undefined);

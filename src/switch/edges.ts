@@ -30,7 +30,8 @@ export class Edges {
   readonly #log: Logger;
   readonly #handlers: EdgeHandlers;
   readonly #owns: () => BundleEpoch[];
-  #load = { load: 0, draining: false };
+  /** Before the first bundle is granted there is nowhere to put a new call. */
+  #load = { load: 0, draining: true };
 
   constructor(options: {
     zone: ZoneId;

@@ -515,7 +515,7 @@ export class CallSwitch {
 
   #tellLoad(): void {
     this.#toldLoad = this.#loadOfZone();
-    this.#edges.tellLoad(this.#toldLoad, this.#draining);
+    this.#edges.tellLoad(this.#toldLoad, this.#draining || !this.#bundles.takesCalls);
   }
 
   #tellStats(): void {
