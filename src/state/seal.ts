@@ -72,7 +72,7 @@ export function sealer(keys: PairKeys, random: Random, vault?: Vault): Sealer {
     callKey,
     keyOf,
     seal(value, { key, wrapped } = callKey()) {
-      return encrypt(key, wrapped, Buffer.from(JSON.stringify(value) ?? 'null'), nonce());
+      return encrypt(key, wrapped, JSON.stringify(value) ?? 'null', nonce());
     },
     open(sealed) {
       const { key, wrapped } = keyOf(sealed);
@@ -109,10 +109,11 @@ function nonces(random: Random): () => Uint8Array {
 }
 
 /** `head`, nonce, ciphertext, tag: `head` stays readable and is authenticated. */
-function encrypt(key: Uint8Array, head: Uint8Array, plain: Uint8Array, nonce: Uint8Array): Buffer {
+function encrypt(key: Uint8Array, head: Uint8Array, plain: Uint8Array | string, nonce: Uint8Array): Buffer {
   const cipher = createCipheriv(CIPHER, key, nonce);
   cipher.setAAD(head);
-  const body = cipher.update(plain);
+  // A string goes in as UTF-8 without a buffer of its own.
+  const body = typeof plain === 'string' ? cipher.update(plain, 'utf8') : cipher.update(plain);
   // GCM ends without further bytes.
   cipher.final();
   return Buffer.concat([head, nonce, body, cipher.getAuthTag()]);
