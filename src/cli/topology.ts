@@ -1,10 +1,25 @@
-import { isIP } from 'node:net';
+import { readFile } from 'node:fs/promises';
 import { type EdgeId, failed, ok, type Result, type ZoneId } from '../base/index.ts';
-import { loadYamlReader, type Problem } from '../directory/index.ts';
+import { loadYamlReader, type Places, type Problem } from '../directory/index.ts';
 import type { TransportName } from '../link/index.ts';
-import { readState, type StateTopology, stateSchema } from './topology-state.ts';
+import type { PortRange } from './port-range.ts';
+import {
+  type CheckContext,
+  checkDataCentres,
+  checkInstallation,
+  type LooseInstallation,
+  Names,
+  type Path,
+  PORTS_PER_CALL,
+  reportTo,
+  shareOf,
+} from './topology-checks.ts';
+import { topologySchemas } from './topology-schema.ts';
+import { readState, type StateTopology } from './topology-state.ts';
 
-/** What runs where, as a file of `sip-zones` says it. */
+export { mediaPortsOf, type PortRange, parsePortRange } from './port-range.ts';
+
+/** What runs in one place, as a file of `sip-zones` says it. */
 export interface Topology {
   readonly edges: readonly EdgeTopology[];
   /** Offsets to the port base. */
@@ -12,6 +27,10 @@ export interface Topology {
   readonly mediaPorts: PortRange;
   readonly zones: readonly ZoneTopology[];
   readonly state: StateTopology;
+  /** Absent in a file of one data centre. */
+  readonly dataCentre?: DataCentreTopology;
+  /** Regions and zones of the whole file. */
+  readonly places: Places;
 }
 
 export interface EdgeTopology {
@@ -34,169 +53,155 @@ export interface ZoneTopology {
   readonly capacity: { readonly calls: number; readonly callsPerSecond: number; readonly mediaPorts: number };
 }
 
-/** Both ends belong to it. */
-export interface PortRange {
-  readonly from: number;
-  readonly to: number;
+/** One data centre of several (PH-ZONE-09). */
+export interface DataCentreTopology {
+  readonly id: string;
+  readonly name: string;
+  readonly region: string;
+  readonly secondary: string;
+  readonly services: readonly ('phone' | 'contact-centre')[];
+  /** Where the others reach it. */
+  readonly meet: MeetingPlace;
+  /** Whom it meets: its secondary, and those whose secondary it is. */
+  readonly peers: readonly { readonly id: string; readonly meet: MeetingPlace }[];
+  readonly failover: FailoverTimes;
 }
 
-/** RTP and RTCP for each of two phones. */
-const PORTS_PER_CALL = 4;
+export interface MeetingPlace {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface FailoverTimes {
+  /** For how long a phone is registered at most. */
+  readonly registrationSec: number;
+  /** How long the others do not answer before they are lost. */
+  readonly lostAfterSec: number;
+}
 
 /**
- * Reads a topology file. Every mistake is named with its line.
- * @param options.mediaPorts in place of the file's range; a narrow one lowers the zones' capacity
+ * A phone that has just registered asks again before its time is over, waits up to 32 s for a server that is gone (64·T1, RFC 3261
+ * §17.1.2.2), and is then at the secondary: within the 60 s of PH-ZONE-10.
  */
-export async function readTopology(
+const REGISTRATION_SEC = 28;
+const LOST_AFTER_SEC = 10;
+
+export interface TopologyOptions {
+  /** In place of the file's range; a narrow one lowers the zones' capacity. */
+  readonly mediaPorts?: PortRange;
+  readonly portBase?: number;
+}
+
+/** Reads a topology file: what runs in each of its data centres. Every mistake is named with its line. */
+export async function readTopologies(
   file: string,
-  options: { readonly mediaPorts?: PortRange; readonly portBase?: number } = {},
-): Promise<Result<Topology, Problem[]>> {
-  const reader = await loadYamlReader();
-  const { list, matching, oneOf, readYamlFile, record, wholeNumber } = reader;
-  const name = (max: number) =>
-    matching(
-      new RegExp(`^[a-z][a-z0-9-]{0,${max - 1}}$`),
-      `a name of lower-case letters, digits and hyphens, at most ${max}`,
-    );
-  const offset = () => wholeNumber(0, 999);
-  const schema = record({
-    edges: list(
-      record({
-        id: name(20),
-        listeners: list(
-          record({
-            transport: oneOf(['udp', 'tcp', 'tls', 'ws', 'wss']),
-            offset: offset(),
-            door: list(matching(/^[0-9a-fA-F.:]{2,45}$/, 'an IP address'), 64)
-              .min(1, 'must name at least one proxy')
-              .optional(),
-          }),
-          20,
-        ).min(1, 'must name at least one listener'),
-      }),
-      8,
-    ).min(1, 'must name at least one edge'),
-    http: record({ plain: offset(), tls: offset() }),
-    'media-ports': matching(/^[0-9]{1,5}-[0-9]{1,5}$/, 'a range such as 16384-32767'),
-    zones: list(
-      record({
-        // The ids of switches are the zone's with a number.
-        id: matching(/^[a-z]{1,8}$/, 'one to eight lower-case letters'),
-        twin: matching(/^[a-z]{1,8}$/, 'the id of another zone'),
-        switches: wholeNumber(1, 64),
-        media: wholeNumber(1, 16),
-        capacity: record({
-          calls: wholeNumber(1, 1_000_000),
-          'calls-per-second': wholeNumber(1, 100_000),
-          'media-ports': wholeNumber(2, 65_536),
-        }),
-      }),
-      16,
-    ).min(1, 'must name at least one zone'),
-    state: stateSchema(reader).optional(),
-  });
-
-  const read = await readYamlFile(file, schema);
-  const problems: Problem[] = [...read.problems];
-  const report = (path: readonly (string | number)[], message: string): void => {
-    problems.push({ file, line: read.lineOf(path), message });
-  };
-  const { edges = [], http, zones = [], 'media-ports': rangeText } = read.sound;
-
-  const state = await readState(file, read.sound.state, report);
-  const edgeIds = new Map<string, number>();
-  /** Offset and kind of port → who has it. TCP and UDP do not collide. */
-  const ports = new Map<string, string>();
-  const claimPort = (
-    kind: 'tcp' | 'udp',
-    at: number,
-    who: string,
-    path: readonly (string | number)[],
-  ): void => {
-    const key = `${kind} ${at}`;
-    const holder = ports.get(key);
-    if (holder !== undefined) report(path, `offset ${at} is taken by both ${holder} and ${who}`);
-    else ports.set(key, who);
-    if (options.portBase !== undefined && options.portBase + at > 65_535)
-      report(path, `port base ${options.portBase} and offset ${at} make a port above 65535`);
-  };
-  edges.forEach((edge, index) => {
-    if (!edge) return;
-    claim(edgeIds, edge.id, index, (first) =>
-      report(
-        ['edges', index, 'id'],
-        `edge "${edge.id}" is given twice, first in line ${read.lineOf(['edges', first, 'id'])}`,
-      ),
-    );
-    (edge.listeners ?? []).forEach((listener, at) => {
-      if (listener?.offset === undefined || listener.transport === undefined) return;
-      const path = ['edges', index, 'listeners', at, 'door'];
-      if (listener.door !== undefined && listener.transport !== 'udp')
-        report(path, `a door listens on udp, not on ${listener.transport}`);
-      for (const proxy of listener.door ?? [])
-        if (proxy !== undefined && isIP(proxy) === 0) report(path, `"${proxy}" is no IP address`);
-      const kind = listener.transport === 'udp' ? 'udp' : 'tcp';
-      claimPort(kind, Number(listener.offset), `${listener.transport} of edge "${edge.id}"`, [
-        'edges',
-        index,
-        'listeners',
-        at,
-      ]);
-    });
-  });
-  for (const key of ['plain', 'tls'] as const)
-    if (http?.[key] !== undefined) claimPort('tcp', Number(http[key]), `http ${key}`, ['http', key]);
-
-  const zoneIds = new Map<string, number>();
-  zones.forEach((zone, index) => {
-    if (!zone) return;
-    claim(zoneIds, zone.id, index, (first) =>
-      report(
-        ['zones', index, 'id'],
-        `zone "${zone.id}" is given twice, first in line ${read.lineOf(['zones', first, 'id'])}`,
-      ),
-    );
-  });
-  zones.forEach((zone, index) => {
-    const wrong = zone === undefined ? undefined : wrongTwin(zone, zones, zoneIds);
-    if (wrong !== undefined) report(['zones', index, 'twin'], wrong);
-  });
-
-  const given = rangeText === undefined ? undefined : parsePortRange(rangeText);
-  const range = options.mediaPorts ?? given;
-  if (rangeText !== undefined && given === undefined)
-    report(['media-ports'], `"media-ports" must go upwards between 1024 and 65535, not "${rangeText}"`);
-  const available = range && mediaPortsOf(range, Math.max(1, zones.length), 0);
-  const share = available ? available.to - available.from + 1 : 0;
-  if (range !== undefined && zones.length > 0 && options.mediaPorts !== undefined) {
-    if (share < PORTS_PER_CALL * 2)
-      problems.push({
-        file,
-        line: 0,
-        message: `the media ports ${range.from}-${range.to} are too few for ${zones.length} zones`,
-      });
-  } else if (range !== undefined && zones.length > 0) {
-    zones.forEach((zone, index) => {
-      const path = ['zones', index, 'capacity', 'media-ports'];
-      const { calls, 'media-ports': wanted } = zone?.capacity ?? {};
-      // PH-EDGE-05: said when it is configured, not when the first call fails.
-      if (wanted !== undefined && Number(wanted) > share)
-        report(
-          path,
-          `zone "${zone!.id}" needs ${wanted} media ports, but its share of ${range.from}-${range.to} has ${share}: widen the range or lower the capacity`,
-        );
-      if (wanted !== undefined && calls !== undefined && Number(wanted) < Number(calls) * PORTS_PER_CALL)
-        report(
-          path,
-          `${wanted} media ports are too few for ${calls} calls of zone "${zone!.id}": each needs ${PORTS_PER_CALL}, so ${Number(calls) * PORTS_PER_CALL}`,
-        );
-    });
+  options: TopologyOptions = {},
+): Promise<Result<Topology[], Problem[]>> {
+  const { readYamlFile } = await loadYamlReader();
+  const schemas = await topologySchemas();
+  const text = await readFile(file, 'utf8').catch(() => '');
+  if (!/^data-centres:/m.test(text)) {
+    const read = await readYamlFile(file, schemas.one);
+    const context = contextOf(file, read, options);
+    const { range, state } = await checkOne(read.sound, [], new Names('zone', context), context);
+    if (context.problems.length > 0 || read.value === undefined || range === undefined)
+      return failed(inOrder(context.problems));
+    const places = {
+      dataCentres: [{ id: 'local', zones: read.value.zones.map(({ id }) => id) }],
+      regions: [],
+    };
+    return ok([topologyOf(read.value, range, state, places)]);
   }
-  if (problems.length > 0 || read.value === undefined || range === undefined)
-    return failed(problems.sort((a, b) => a.line - b.line));
+  const read = await readYamlFile(file, schemas.several);
+  const context = contextOf(file, read, options);
+  const dataCentres = read.sound['data-centres'] ?? [];
+  const zoneNames = new Names('zone', context);
+  const checked = await Promise.all(
+    dataCentres.map((one, index) => checkOne(one ?? {}, ['data-centres', index], zoneNames, context)),
+  );
+  checkDataCentres(dataCentres, read.sound.regions ?? [], context);
+  if (context.problems.length > 0 || read.value === undefined) return failed(inOrder(context.problems));
 
   const { value } = read;
-  return ok({
+  const all = value['data-centres'];
+  const places: Places = {
+    dataCentres: all.map(({ id, region, secondary, zones }) => ({
+      id,
+      region,
+      secondary,
+      zones: zones.map((zone) => zone.id),
+    })),
+    regions: value.regions.map(({ id, locked }) => ({ id, locked: locked ?? false })),
+  };
+  const failover = {
+    registrationSec: value.failover?.['registration-sec'] ?? REGISTRATION_SEC,
+    lostAfterSec: value.failover?.['lost-after-sec'] ?? LOST_AFTER_SEC,
+  };
+  return ok(
+    all.map((one, index) => {
+      const { id, name, region, secondary, services = ['phone' as const], meet } = one;
+      const peers = all
+        .filter((other) => other.id === secondary || other.secondary === id)
+        .map((other) => ({ id: other.id, meet: other.meet }));
+      return {
+        ...topologyOf(one, checked[index]!.range!, checked[index]!.state, places),
+        dataCentre: { id, name, region, secondary, services, meet, peers, failover },
+      };
+    }),
+  );
+}
+
+/** One data centre's part. `dataCentre` may be left out where the file describes but one. */
+export async function readTopology(
+  file: string,
+  options: TopologyOptions & { readonly dataCentre?: string } = {},
+): Promise<Result<Topology, Problem[]>> {
+  const read = await readTopologies(file, options);
+  if (!read.ok) return read;
+  const { dataCentre: wanted } = options;
+  const refuse = (message: string) => failed([{ file, line: 0, message }]);
+  const [first] = read.value;
+  if (first?.dataCentre === undefined) {
+    return wanted === undefined
+      ? ok(first!)
+      : refuse(`this file describes one data centre and no "${wanted}": leave --dc out`);
+  }
+  const ids = read.value.map(({ dataCentre }) => dataCentre?.id).join(', ');
+  if (wanted === undefined)
+    return refuse(`this file describes several data centres (${ids}): say with --dc which of them this is`);
+  const found = read.value.find(({ dataCentre }) => dataCentre?.id === wanted);
+  return found ? ok(found) : refuse(`there is no data centre "${wanted}" here; there is: ${ids}`);
+}
+
+async function checkOne(
+  said: LooseInstallation & { readonly state?: Parameters<typeof readState>[1] },
+  at: Path,
+  zoneNames: Names,
+  context: CheckContext,
+): Promise<{ range: PortRange | undefined; state: StateTopology }> {
+  const range = checkInstallation(said, at, zoneNames, context);
+  const report = reportTo(context);
+  const state = await readState(context.file, said.state, (path, message) =>
+    report([...at, ...path], message),
+  );
+  return { range, state };
+}
+
+function contextOf(
+  file: string,
+  read: { readonly problems: readonly Problem[]; lineOf(path: readonly (string | number)[]): number },
+  options: TopologyOptions,
+): CheckContext {
+  return { file, problems: [...read.problems], lineOf: (path) => read.lineOf(path), ...options };
+}
+
+const inOrder = (problems: readonly Problem[]): Problem[] => [...problems].sort((a, b) => a.line - b.line);
+
+type Installation = import('zod').infer<Awaited<ReturnType<typeof topologySchemas>>['one']>;
+
+function topologyOf(value: Installation, range: PortRange, state: StateTopology, places: Places): Topology {
+  const share = shareOf(range, value.zones.length);
+  return {
     edges: value.edges.map((edge) => ({ id: edge.id as EdgeId, listeners: edge.listeners })),
     http: value.http,
     mediaPorts: range,
@@ -213,48 +218,6 @@ export async function readTopology(
         mediaPorts: Math.min(zone.capacity['media-ports'], share),
       },
     })),
-  });
-}
-
-/** Twins name each other. */
-function wrongTwin(
-  { id, twin }: { id?: string; twin?: string },
-  zones: readonly ({ twin?: string } | undefined)[],
-  ids: ReadonlyMap<string, number>,
-): string | undefined {
-  if (id === undefined || twin === undefined) return undefined;
-  if (twin === id) return `zone "${id}" is named as its own twin`;
-  const at = ids.get(twin);
-  if (at === undefined) return `the twin "${twin}" of zone "${id}" is not among the zones`;
-  const back = zones[at]?.twin;
-  return back === undefined || back === id
-    ? undefined
-    : `zone "${id}" names "${twin}" as its twin, but that names "${back}": a pair names each other`;
-}
-
-function claim(
-  held: Map<string, number>,
-  id: string | undefined,
-  index: number,
-  taken: (first: number) => void,
-): void {
-  if (id === undefined) return;
-  const first = held.get(id);
-  if (first === undefined) held.set(id, index);
-  else taken(first);
-}
-
-/** `A-B` with both ends between 1024 and 65535, upwards; undefined otherwise. */
-export function parsePortRange(text: string): PortRange | undefined {
-  const match = /^(\d{1,5})-(\d{1,5})$/.exec(text);
-  const from = Number(match?.[1]);
-  const to = Number(match?.[2]);
-  return match && from >= 1024 && to <= 65_535 && from < to ? { from, to } : undefined;
-}
-
-/** A range's part `index` of `parts`: equal, and begun at an even port (RTP even, RTCP the next: RFC 3550 §11). */
-export function mediaPortsOf(range: PortRange, parts: number, index: number): PortRange {
-  const first = range.from + (range.from % 2);
-  const size = Math.floor((range.to - first + 1) / parts / 2) * 2;
-  return { from: first + index * size, to: first + (index + 1) * size - 1 };
+    places,
+  };
 }

@@ -62,7 +62,7 @@ function checkHead(
   report: Report,
   missing: (message: string) => void,
 ): void {
-  for (const key of ['account', 'defaults'] as const) {
+  for (const key of ['account', 'defaults', 'region-lock'] as const) {
     const [first, ...others] = files.filter((file) => file.sound[key] !== undefined);
     for (const other of others)
       report({ file: other.file, line: other.lineOf([key]) }, `"${key}" was already given in ${first!.file}`);

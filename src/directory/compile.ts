@@ -65,8 +65,18 @@ export function compileAccount(config: AccountFile): AccountDraft {
     code: site.code,
     requireMediaEncryption: site['require-media-encryption'] ?? false,
     prefer256: site['prefer-256'] ?? false,
+    ...(site.zone === undefined ? {} : { zone: site.zone }),
   }));
-  return { v: 1, account: config.account as AccountId, domains, sites, users, devices };
+  const lock = config['region-lock'];
+  return {
+    v: 1,
+    account: config.account as AccountId,
+    domains,
+    ...(lock === undefined ? {} : { regionLock: lock }),
+    sites,
+    users,
+    devices,
+  };
 }
 
 /** H(user:realm:password) in hex (RFC 7616 §3.4.2). */

@@ -41,6 +41,7 @@ const device = record({
 
 export const accountSchema = record({
   account: identifier().optional(),
+  'region-lock': identifier().optional(),
   domains: list(domain(), 20).min(1, 'must name at least one domain').optional(),
   defaults: record({
     digest: digest().optional(),
@@ -56,6 +57,7 @@ export const accountSchema = record({
       extensions: matching(/^[0-9]{1,10}-[0-9]{1,10}$/, 'a range such as 1000-1999'),
       'require-media-encryption': yesNo().optional(),
       'prefer-256': yesNo().optional(),
+      zone: identifier().optional(),
     }),
     1000,
   ).optional(),

@@ -55,6 +55,25 @@ export async function publishSnapshot(state: StatePort, draft: AccountDraft): Pr
   return snapshot;
 }
 
+/**
+ * Makes another data centre's snapshot the account's current one under the number that it has there. False, and nothing is changed, when
+ * what is here is as new or newer.
+ */
+export async function takeSnapshot(state: StatePort, snapshot: DirectorySnapshot): Promise<boolean> {
+  const { account, number } = snapshot;
+  const current = await state.get<Current>(currentKey(account));
+  if (current !== undefined && current.value.number >= number) return false;
+  const value: Current = { v: 1, account, number };
+  await state.commit(
+    [
+      { op: 'put', key: snapshotKey(account, number), value: snapshot },
+      { op: 'put', key: currentKey(account), value },
+    ],
+    { durability: 'durable' },
+  );
+  return true;
+}
+
 /** A given snapshot of an account, as an adopter of a call that began under it needs. */
 export async function snapshotNumbered(
   state: StatePort,

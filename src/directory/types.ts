@@ -7,6 +7,8 @@ export interface DirectorySnapshot {
   readonly number: number;
   /** SIP domains of the account, lower case, the first is the main one. */
   readonly domains: readonly string[];
+  /** PH-ZONE-14: its phones register and call in this region alone. */
+  readonly regionLock?: string;
   readonly sites: readonly Site[];
   readonly users: readonly User[];
   readonly devices: readonly Device[];
@@ -21,6 +23,8 @@ export interface Site {
   readonly requireMediaEncryption: boolean;
   /** PH-SEC-04: devices that are able get 256-bit suites. */
   readonly prefer256: boolean;
+  /** PH-ZONE-13: a zone of the pair that its phones connect to. Absent: the topology's first data centre. */
+  readonly zone?: string;
 }
 
 export interface User {
