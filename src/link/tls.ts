@@ -38,7 +38,8 @@ export async function listenTlsLink(
     ...credentials,
     ...TLS13,
     requestCert: true,
-    rejectUnauthorized: true,
+    // By `wrongCertificate`: Node drops such a peer without a word about which certificate it had.
+    rejectUnauthorized: false,
     handshakeTimeout: HANDSHAKE_MS,
   });
   const sockets = new Set<Socket>();
@@ -50,6 +51,12 @@ export async function listenTlsLink(
     log.warn({ remote: socket.remoteAddress, reason: error.message }, 'link.tls_refused');
   });
   server.on('secureConnection', (socket) => {
+    const wrong = wrongCertificate(socket, options.clock.utcMs());
+    if (wrong !== undefined) {
+      log.warn({ remote: socket.remoteAddress, reason: wrong }, 'link.tls_refused');
+      socket.destroy();
+      return;
+    }
     socket.setNoDelay(true);
     const names = namesOf(socket.getPeerCertificate());
     acceptor.accept(socket, ({ role, id }) =>
@@ -109,6 +116,8 @@ export function connectTlsLink(
           port,
           ...(typeof credentials === 'function' ? credentials() : credentials),
           ...TLS13,
+          // By `check`, before anything is said.
+          rejectUnauthorized: false,
           // The name is pinned to the installation's own CA, not to DNS.
           checkServerIdentity: (_, certificate) => {
             const names = namesOf(certificate);
@@ -116,12 +125,32 @@ export function connectTlsLink(
           },
         }).setNoDelay(true) as TLSSocket,
       ready: 'secureConnect',
+      check: (socket) => wrongCertificate(socket as TLSSocket, options.clock.utcMs()),
       remainingDeadlines: true,
       target: `${host}:${port}`,
     },
     { ...options, refuse: (peer) => refuse(peer) ?? options.refuse?.(peer) },
   );
 }
+
+/** Why the other end's certificate is not believed, with the date if that is why (TR-MEDIA-12); undefined: it is. */
+function wrongCertificate(socket: TLSSocket, utcMs: number): string | undefined {
+  const certificate = socket.getPeerCertificate();
+  const { valid_from: from, valid_to: to } = certificate ?? {};
+  if (to === undefined) return 'no certificate was shown';
+  const name = namesOf(certificate).join(', ') || 'nobody';
+  // A resumed session would be believed without a second look.
+  if (!(utcMs < Date.parse(to))) return `the certificate for ${name} expired on ${dateOf(to)}: renew it`;
+  if (utcMs < Date.parse(from)) return `the certificate for ${name} holds only from ${dateOf(from)} on`;
+  // Node gives OpenSSL's code, or the sentence of our own check of the name.
+  const error = socket.authorizationError as unknown as string | undefined;
+  if (socket.authorized) return undefined;
+  return /^[A-Z_]+$/.test(error ?? '')
+    ? `the certificate for ${name} is not believed: ${error?.toLowerCase().replaceAll('_', ' ')}`
+    : (error ?? 'the certificate is not believed');
+}
+
+const dateOf = (text: string): string => new Date(text).toISOString().replace('.000', '');
 
 function namesOf(certificate: PeerCertificate | DetailedPeerCertificate): string[] {
   const names: string[] = [];

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { silentLogger } from '../../src/base/index.ts';
+import { type Logger, silentLogger } from '../../src/base/index.ts';
 import {
   type Channel,
   connectTlsLink,
@@ -138,8 +138,38 @@ test('a client without a certificate gets nowhere', async () => {
     ca: edgeCredentials.ca,
     checkServerIdentity: () => undefined,
   });
-  const error = await new Promise<Error>((resolve) => socket.once('error', resolve));
-  expect(error.message).toMatch(/certificate required/i);
+  let heard = 0;
+  socket.on('data', (bytes: Buffer) => {
+    heard += bytes.length;
+  });
+  socket.on('error', () => {});
+  await new Promise((resolve) => socket.once('close', resolve));
+  expect(heard).toBe(0);
+});
+
+test('an expired certificate is refused with its date, by either end (TR-MEDIA-12)', async () => {
+  const expired = await authority.issue('edge:edge1', { days: -1 });
+  const warnings: unknown[] = [];
+  const log: Logger = { ...silentLogger, warn: (fields: object) => void warnings.push(fields) };
+  const day = new Date(Date.now() - 86_400_000).toISOString().slice(0, 10);
+  const listener = await listenTlsLink({
+    ...shared,
+    log,
+    host: '127.0.0.1',
+    port: 0,
+    credentials: switchCredentials,
+    self: callSwitch,
+    onChannel: () => expect.unreachable(),
+  });
+  cleanups.push(() => listener.close());
+  await outcome(listener.port, expired);
+  expect(warnings).toContainEqual(
+    expect.objectContaining({
+      reason: expect.stringMatching(`the certificate for edge:edge1 expired on ${day}T.*Z: renew it`),
+    }),
+  );
+  const { port } = await listen(() => expect.unreachable(), await authority.issue('switch:a1', { days: -1 }));
+  expect(await outcome(port, edgeCredentials)).toMatch(`the certificate for switch:a1 expired on ${day}T`);
 });
 
 test('a peer that bears another name than its certificate is refused with both names', async () => {
