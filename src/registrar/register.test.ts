@@ -35,6 +35,7 @@ const flowOf = (port: number, transport: TransportName = 'udp'): Flow => ({
 class Memory {
   bindings: readonly StoredBinding[] = [];
   utcMs = Date.UTC(2026, 0, 1);
+  maxExpiresSec: number | undefined;
 
   send(init: {
     contacts?: readonly string[];
@@ -71,6 +72,7 @@ class Memory {
       bindings: this.bindings,
       utcMs: this.utcMs,
       toTag: 'us',
+      ...(this.maxExpiresSec === undefined ? {} : { maxExpiresSec: this.maxExpiresSec }),
     });
     const gone = new Set([...outcome.put, ...outcome.removed].map(({ id }) => id));
     this.bindings = [...this.bindings.filter(({ id }) => !gone.has(id)), ...outcome.put];
@@ -95,6 +97,14 @@ describe('adding, asking and removing (RFC 3261 §10.3)', () => {
       '<sip:1001@10.0.0.2:5070>;q=0.5;expires=600',
     ]);
     expect(header(response, 'To')).toBe('<sip:1001@demo.test>;tag=us');
+  });
+
+  test('where a phone must soon find out that its data centre is gone, it is registered for less than it asks', () => {
+    const memory = new Memory();
+    memory.maxExpiresSec = 28;
+    const contacts = ['<sip:1001@10.0.0.1>;expires=300', '<sip:1001@10.0.0.2>'];
+    const registered = headerValues(memory.send({ contacts, expires: '3600' }), 'Contact');
+    expect(registered.map((contact) => contact.split(';').at(-1))).toEqual(['expires=28', 'expires=28']);
   });
 
   test('a request without Contact fetches', () => {

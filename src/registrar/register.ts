@@ -44,6 +44,8 @@ export interface RegisterInput {
   readonly bindings: readonly StoredBinding[];
   readonly utcMs: number;
   readonly toTag: string;
+  /** A phone that asks for longer is registered for so long (§10.3: the registrar may shorten). Default 3600. */
+  readonly maxExpiresSec?: number;
 }
 
 export interface RegisterOutcome {
@@ -126,7 +128,7 @@ export function register(input: RegisterInput): RegisterOutcome {
         cseq,
         userAgent: (header(request, 'User-Agent') ?? '').slice(0, MAX_USER_AGENT),
         registeredUtcMs,
-        expiresUtcMs: input.utcMs + Math.min(askedSec, MAX_EXPIRES_SEC) * 1000,
+        expiresUtcMs: input.utcMs + Math.min(askedSec, input.maxExpiresSec ?? MAX_EXPIRES_SEC) * 1000,
       },
     });
   }

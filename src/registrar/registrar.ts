@@ -26,6 +26,8 @@ export interface RegistrarOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
+  /** For how long a phone is registered at most; absent: an hour. */
+  readonly maxExpiresSec?: number;
 }
 
 /** What a switch keeps of registering: nothing that another switch could not go on without. */
@@ -86,7 +88,18 @@ export class Registrar {
     try {
       const stored = await storedBindingsOf(state, account, user.id, utcMs);
       const bindings = stored.filter(({ binding }) => binding.deviceId === device.id);
-      const outcome = register({ request, flow, account, device, user, bindings, utcMs, toTag });
+      const { maxExpiresSec } = this.#options;
+      const outcome = register({
+        request,
+        flow,
+        account,
+        device,
+        user,
+        bindings,
+        utcMs,
+        toTag,
+        ...(maxExpiresSec === undefined ? {} : { maxExpiresSec }),
+      });
       const writes: Write[] = [
         ...outcome.put.map(({ id, binding }) => ({
           op: 'put' as const,

@@ -1,5 +1,12 @@
 import { type Clock, type FlowId, type Logger, type Random, randomText } from '../base/index.ts';
-import type { Device, DirectorySnapshot, DirectoryWatch, User } from '../directory/index.ts';
+import type {
+  Device,
+  DirectoryIndex,
+  DirectorySnapshot,
+  DirectoryWatch,
+  ServingRefusal,
+  User,
+} from '../directory/index.ts';
 import type { Flow } from '../link/index.ts';
 import { Registrar } from '../registrar/index.ts';
 import {
@@ -33,6 +40,9 @@ export interface RequestsOptions {
   readonly directories: DirectoryWatch;
   readonly serverName: string;
   readonly log: Logger;
+  readonly maxExpiresSec?: number;
+  /** Why this user is not served here; absent where one data centre is all there is. */
+  readonly notServed?: (index: DirectoryIndex, user: User) => ServingRefusal | undefined;
   readonly answer: (flow: Flow, text: string, remote?: { address: string; port: number }) => void;
 }
 
@@ -118,9 +128,21 @@ export class Requests {
   async #register(request: SipRequest, flow: Flow): Promise<void> {
     const { directories } = this.#options;
     const who = await this.#registrar.authenticate(request, flow, directories.directories, 'registrar');
-    if (who.kind === 'verified')
+    if (who.kind !== 'verified') this.#challenge(request, flow, who);
+    else if (this.#isServed(request, flow, who))
       this.#send(await this.#registrar.register(request, flow, who), request, flow);
-    else this.#challenge(request, flow, who);
+  }
+
+  /** PH-ZONE-12 and 14: refuses what another data centre is there for. */
+  #isServed(
+    request: SipRequest,
+    flow: Flow,
+    { index, user }: { index: DirectoryIndex; user: User },
+  ): boolean {
+    const refusal = this.#options.notServed?.(index, user);
+    if (refusal === undefined) return true;
+    this.refuse(request, flow, refusal.status, refusal);
+    return false;
   }
 
   async #invite(request: SipRequest, flow: Flow): Promise<NewWork | undefined> {
@@ -130,6 +152,7 @@ export class Requests {
       this.#challenge(request, flow, who);
       return undefined;
     }
+    if (!this.#isServed(request, flow, who)) return undefined;
     return { caller: who.user, device: who.device, snapshot: who.index.snapshot };
   }
 

@@ -16,7 +16,13 @@ import {
   type ZoneId,
 } from '../base/index.ts';
 import { summaryOf } from '../call/index.ts';
-import type { DirectorySnapshot, DirectoryWatch } from '../directory/index.ts';
+import {
+  type DirectorySnapshot,
+  type DirectoryWatch,
+  type ServingHere,
+  type ServingWatch,
+  servingRefusal,
+} from '../directory/index.ts';
 import type {
   BundleEpoch,
   CallSummary,
@@ -46,7 +52,7 @@ import { Ladders } from './ladder.ts';
 import { LoadMeter, type ZoneCapacity } from './load.ts';
 import { MediaLinks } from './media-links.ts';
 import { reachable } from './reachable.ts';
-import { type NewWork, Requests } from './requests.ts';
+import { type NewWork, Requests, type RequestsOptions } from './requests.ts';
 import type { RunningCall } from './running-call.ts';
 import { stampVia } from './via.ts';
 
@@ -77,6 +83,8 @@ export interface CallSwitchOptions {
   readonly directories: DirectoryWatch;
   readonly serverName: string;
   readonly log: Logger;
+  /** Where there are several data centres: whose users are served here, and for how long a phone is registered. */
+  readonly serving?: ServingHere & { readonly watch: ServingWatch; readonly registrationSec: number };
   /** CPU and memory of this process, for the supervisor. */
   readonly usage?: () => { cpuPercent: number; rssKib: number };
 }
@@ -176,6 +184,7 @@ export class CallSwitch {
       directories: options.directories,
       serverName,
       log,
+      ...servingOptions(options.serving),
       answer: (flow, text, remote) => {
         this.#edges.send(flow, text, remote === undefined ? {} : { remote });
       },
@@ -550,4 +559,15 @@ export class CallSwitch {
       this.#options.directories.directories.account(account)?.snapshot
     );
   }
+}
+
+function servingOptions(
+  serving: CallSwitchOptions['serving'],
+): Pick<RequestsOptions, 'maxExpiresSec' | 'notServed'> {
+  if (serving === undefined) return {};
+  const { watch, registrationSec } = serving;
+  return {
+    maxExpiresSec: registrationSec,
+    notServed: (index, user) => servingRefusal(serving, index, user, watch.serving),
+  };
 }
