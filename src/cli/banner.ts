@@ -17,6 +17,13 @@ export function banner(options: {
   const edges = plan.edges.map(({ id }) => id).join(' and ');
   const lines = [`Twinline ${version}: zones ${zones} behind ${edges}, data in ${plan.data}`, ''];
 
+  if (plan.dataCentre !== undefined) {
+    const { dataCentre, secondary } = plan.dataCentre;
+    lines.push(
+      `Data centre ${dataCentre}; its secondary is ${secondary}, where phones go when this one is lost`,
+      '',
+    );
+  }
   lines.push('Register phones at');
   for (const { listeners } of plan.edges)
     for (const { transport, address, port, advertise } of listeners) {

@@ -1,9 +1,10 @@
 import { execFile } from 'node:child_process';
-import { X509Certificate } from 'node:crypto';
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { chmod, mkdir, readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { promisify } from 'node:util';
 import { TwinlineError } from '../base/index.ts';
+import { readCredentials } from '../control/index.ts';
 import { certificateFile, certificateKeyFile, tlsDir } from './paths.ts';
 
 const VALID_DAYS = 825;
@@ -53,6 +54,30 @@ export async function ensureCertificate(data: string, names: readonly string[]):
   }
   await chmod(key, 0o600);
   return true;
+}
+
+/** What data centres meet by is made by the operator, so all that is wrong with it is said before anything starts. */
+export function checkDataCentreCertificate(directory: string, dataCentre: string): void {
+  const refuse = (why: string): never => {
+    throw new TwinlineError(
+      'dc_certificates',
+      `${directory}: ${why}; docs/data-centres.md says how to make them`,
+    );
+  };
+  const { ca, cert, key } = readCredentials(directory);
+  try {
+    const certificate = new X509Certificate(cert);
+    if (!certificate.checkPrivateKey(createPrivateKey(key))) refuse('dc.key is not the key of dc.crt');
+    if (!certificate.verify(new X509Certificate(ca).publicKey)) refuse('dc.crt was not signed by ca.crt');
+    const names = [certificate.subject, certificate.subjectAltName ?? ''].join('\n').split(/\n|, /);
+    if (!names.some((name) => name === `CN=dc:${dataCentre}` || name === `URI:twinline:dc:${dataCentre}`))
+      refuse(`dc.crt is not for dc:${dataCentre}, it says ${certificate.subject.replaceAll('\n', ', ')}`);
+    if (Date.parse(certificate.validTo) < Date.now())
+      refuse(`dc.crt expired on ${certificate.validTo}: renew it`);
+  } catch (error) {
+    if (error instanceof TwinlineError) throw error;
+    refuse(`a file is no PEM certificate or key (${(error as Error).message})`);
+  }
 }
 
 function stillGood(pem: string, names: readonly string[], file: string): boolean {

@@ -115,6 +115,16 @@ async function callOf(client: ControlClient, idText: string): Promise<string | u
   return fitting[0]?.id;
 }
 
+export async function giveBack(home: string, alone: boolean, options: AskOptions, say: Say): Promise<void> {
+  const reply = await withControl(options, (client) => client.ask('return', { home, alone }));
+  if (options.json) return sayJson(say, reply);
+  say(
+    reply.changed
+      ? `data centre ${reply.home} serves its users again; calls that are up end where they are`
+      : `data centre ${reply.home} serves its users already: nothing was changed`,
+  );
+}
+
 export async function apply(file: string, options: AskOptions, say: Say): Promise<void> {
   const reply = await withControl(options, (client) => client.ask('apply', { path: resolve(file) }));
   if ('problems' in reply) throw problemsError(reply.problems, options, say);
@@ -127,19 +137,27 @@ export async function apply(file: string, options: AskOptions, say: Say): Promis
   );
 }
 
-/** Works without an installation. A file that lists zones is a topology. */
-export async function check(path: string, options: AskOptions, say: Say): Promise<void> {
+/** Works without an installation. A file that lists zones or data centres is a topology. */
+export async function check(
+  path: string,
+  options: AskOptions & { readonly topology?: string },
+  say: Say,
+): Promise<void> {
   const { readAccountConfig } = await import('../directory/index.ts');
+  const { readTopologies } = await import('./topology.ts');
   if (await isTopology(path)) {
-    const { readTopology } = await import('./topology.ts');
-    const topology = await readTopology(path);
+    const topology = await readTopologies(path);
     if (!topology.ok) throw problemsError(topology.error, options, say);
-    const { edges, zones } = topology.value;
-    if (options.json)
-      return sayJson(say, { ok: true, problems: [], edges: edges.length, zones: zones.length });
-    return say(`${path}: no mistakes; ${edges.length} edges, ${zones.length} zones`);
+    const edges = topology.value.flatMap((one) => one.edges).length;
+    const zones = topology.value.flatMap((one) => one.zones).length;
+    const dataCentres = topology.value.length;
+    if (options.json) return sayJson(say, { ok: true, problems: [], edges, zones, dataCentres });
+    const several = dataCentres > 1 ? `${dataCentres} data centres, ` : '';
+    return say(`${path}: no mistakes; ${several}${edges} edges, ${zones} zones`);
   }
-  const read = await readAccountConfig(path);
+  const topology = options.topology === undefined ? undefined : await readTopologies(options.topology);
+  if (topology?.ok === false) throw problemsError(topology.error, options, say);
+  const read = await readAccountConfig(path, topology?.value[0]?.places);
   if (!read.ok) throw problemsError(read.error, options, say);
   const { account, sites, users, devices } = read.value;
   if (options.json)
@@ -159,7 +177,7 @@ export async function check(path: string, options: AskOptions, say: Say): Promis
 async function isTopology(path: string): Promise<boolean> {
   const { readFile } = await import('node:fs/promises');
   const text = await readFile(path, 'utf8').catch(() => '');
-  return /^zones:/m.test(text);
+  return /^(zones|data-centres):/m.test(text);
 }
 
 /** With `--json` the problems are the object on stdout as well; the exit code is 1 either way. */

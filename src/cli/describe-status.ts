@@ -1,4 +1,4 @@
-import type { InstallationStatus } from '../control/index.ts';
+import type { DataCentresStatus, InstallationStatus } from '../control/index.ts';
 import { table } from './table.ts';
 
 /** The status for people: one table of processes, one line of sums. */
@@ -34,8 +34,36 @@ export function describeStatus(status: InstallationStatus): string {
   }
   rows.push(['control', 'up', '', pid(status.control.pid), '', mib(status.control.rssKib), '']);
   const sums = `${status.calls} calls, ${status.registrations < 0 ? 'unknown' : status.registrations} registrations`;
-  return `${table(['PROCESS', 'STATE', 'CALLS', 'PID', 'CPU %', 'MIB', ''], rows)}\n\n${sums}`;
+  const several = status.dataCentres === undefined ? '' : `\n${describeDataCentres(status.dataCentres)}`;
+  return `${table(['PROCESS', 'STATE', 'CALLS', 'PID', 'CPU %', 'MIB', ''], rows)}\n\n${sums}${several}`;
 }
 
 const pid = (value: number): string | number => (value === 0 ? '' : value);
 const mib = (kib: number): string | number => (kib === 0 ? '' : Math.round(kib / 1024));
+
+const WHY = {
+  first: 'from its first start',
+  lost: 'it was lost',
+  returned: 'an operator returned it',
+  kept: 'it was cut off, but not lost',
+  unsure: 'it was away and waits to hear whether it was missed',
+} as const;
+
+/** A line per data centre whose users are known here, a line per link. */
+export function describeDataCentres({ here, serving, peers }: DataCentresStatus): string {
+  const time = (utcMs: number): string => new Date(utcMs).toISOString().slice(0, 19).replace('T', ' ');
+  const lines = serving.map(({ home, serving: by, sinceUtcMs, why }) => {
+    const since = sinceUtcMs === 0 ? '' : ` since ${time(sinceUtcMs)} UTC (${WHY[why]})`;
+    const standsBy =
+      home === here && by !== here ? `; ${here} STANDS BY until "twinline return ${here}"` : '';
+    return `users of data centre ${home}: served by ${by}${since}${standsBy}`;
+  });
+  for (const { id, state, silentSec, differing } of peers) {
+    lines.push(`data centre ${id}: ${state}${state === 'met' ? '' : `, nothing heard for ${silentSec} s`}`);
+    if (differing !== undefined)
+      lines.push(
+        `  its configuration of ${differing.join(', ')} is another: apply the right one at either, and it counts at both`,
+      );
+  }
+  return lines.join('\n');
+}

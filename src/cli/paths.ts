@@ -21,5 +21,7 @@ export const databaseFile = (data: string): string => join(data, 'twinline.db');
 export const pairSecretFile = (data: string): string => join(keyDir(data), 'pair.secret');
 /** Wraps the keys of calls; shared by the pair. */
 export const pairKeyFile = (data: string): string => join(keyDir(data), 'pair.key');
+/** By what data centres know each other: `ca.crt`, `dc.crt`, `dc.key`. */
+export const dcCertificateDir = (data: string): string => join(tlsDir(data), 'dc');
 export const certificateFile = (data: string): string => join(tlsDir(data), 'sip.crt');
 export const certificateKeyFile = (data: string): string => join(tlsDir(data), 'sip.key');

@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { isIPv6 } from 'node:net';
 import type { EdgeId, MediaId, SwitchId, ZoneId } from '../base/index.ts';
+import type { DataCentreOptions } from '../control/index.ts';
+import type { Places } from '../directory/index.ts';
 import type { TransportName } from '../link/index.ts';
 import { mediaPortsOf, type PortRange, type Topology } from './topology.ts';
 import type { StateTopology } from './topology-state.ts';
@@ -28,6 +30,10 @@ export interface Plan {
   readonly loopbackOnly: boolean;
   readonly serverName: string;
   readonly logs: { readonly level: string; readonly toStderr: boolean };
+  /** The zones and regions that a configuration may name. */
+  readonly places: Places;
+  /** Absent where there is but one. */
+  readonly dataCentre?: DataCentreOptions;
 }
 
 export interface PlannedListener {
@@ -59,8 +65,11 @@ export function makePlan(options: {
   readonly loopbackOnly: boolean;
   readonly version: string;
   readonly logs: Plan['logs'];
+  /** By what data centres meet. Absolute. */
+  readonly dcCertificates?: string;
 }): Plan {
-  const { topology, portBase, bind, loopbackOnly } = options;
+  const { topology, portBase, bind, loopbackOnly, dcCertificates = '' } = options;
+  const { places, dataCentre } = topology;
   const loopback = isIPv6(bind.address) ? '::1' : '127.0.0.1';
   return {
     v: 1,
@@ -101,6 +110,18 @@ export function makePlan(options: {
     loopbackOnly,
     serverName: `Twinline/${options.version}`,
     logs: options.logs,
+    places,
+    ...(dataCentre && {
+      dataCentre: {
+        places,
+        dataCentre: dataCentre.id,
+        secondary: dataCentre.secondary,
+        meet: { address: bind.address, port: dataCentre.meet.port },
+        peers: dataCentre.peers.map(({ id, meet }) => ({ id, ...meet })),
+        certificates: dcCertificates,
+        ...dataCentre.failover,
+      },
+    }),
   };
 }
 

@@ -31,6 +31,8 @@ export async function runCommandLine(argv: readonly string[]): Promise<number> {
     .option('--media-ports <a-b>', 'UDP ports for media (default: the topology’s)')
     .option('--data <dir>', 'where state, keys, logs and sockets lie', './data')
     .option('--topology <file>', 'what runs where', defaultTopology)
+    .option('--dc <name>', 'which data centre of the topology this is, where it describes several')
+    .option('--dc-certificates <dir>', 'ca.crt, dc.crt and dc.key (default: DATA/tls/dc)')
     .option('--config <dir>', 'the account that an empty installation begins with', defaultConfig)
     .option('--bind <address>', 'the address to listen on', '127.0.0.1')
     .option('--log-level <level>', 'debug, info, warn or error', 'info')
@@ -81,11 +83,18 @@ export async function runCommandLine(argv: readonly string[]): Promise<number> {
     .action(async (id: string, to: string[], options) =>
       (await commands()).move(id, to.join(' '), options, say),
     );
+  asking('return', 'give a data centre its users back after its secondary took them over')
+    .argument('<data-centre>', 'said there or at its secondary')
+    .option('--alone', 'its secondary is gone and will not be asked', false)
+    .action(async (home: string, options) =>
+      (await commands()).giveBack(home, options.alone === true, options, say),
+    );
   asking('apply', 'make a configuration count, whole or not at all')
     .argument('<file>', 'a YAML file, or a directory of them')
     .action(async (file: string, options) => (await commands()).apply(file, options, say));
   asking('check', 'name every mistake of a configuration or topology')
     .argument('<config>', 'a YAML file, or a directory of them')
+    .option('--topology <file>', 'where the zones and regions stand that a configuration names')
     .action(async (config: string, options) => (await commands()).check(config, options, say));
 
   try {

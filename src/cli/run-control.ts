@@ -39,6 +39,8 @@ export async function runControl(context: ProcessContext): Promise<() => Promise
     http: plan.http,
     configPath: plan.configPath,
     loopbackOnly: plan.loopbackOnly,
+    places: plan.places,
+    ...(plan.dataCentre && { dataCentre: plan.dataCentre }),
     state,
     clock,
     random,

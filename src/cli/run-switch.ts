@@ -1,5 +1,5 @@
 import type { SwitchId } from '../base/index.ts';
-import { watchDirectories } from '../directory/index.ts';
+import { watchDirectories, watchServing } from '../directory/index.ts';
 import { bootId } from '../native/index.ts';
 import { loadOrCreateKeyFile, openVault, sealer } from '../state/index.ts';
 import { startSwitch } from '../switch/index.ts';
@@ -8,12 +8,17 @@ import { type ProcessContext, pairSecret, tokensOf, zoneNamed, zoneOfSwitch } fr
 import { openState } from './state-engine.ts';
 import { usageMeter } from './usage.ts';
 
+/** A phone that was sent to the other data centre looks here again no sooner. */
+const RETRY_AFTER_SEC = 30;
+
 export async function runSwitch(context: ProcessContext, id: string): Promise<() => Promise<void>> {
   const { plan, self, clock, random, log } = context;
   const zone = zoneOfSwitch(plan, id);
   const state = await openState(context, zone);
   const vault = openVault({ directory: plan.data, zone: zone.id, bootId: bootId(), random });
   const directories = await watchDirectories(state, { clock, log });
+  const { dataCentre } = plan;
+  const watch = dataCentre && (await watchServing(state, { clock, log }));
   const pair = [zone, zoneNamed(plan, zone.twin)];
   const running = await startSwitch({
     id: id as SwitchId,
@@ -36,11 +41,13 @@ export async function runSwitch(context: ProcessContext, id: string): Promise<()
     directories,
     serverName: plan.serverName,
     log,
+    ...(dataCentre && watch && { serving: { ...dataCentre, retryAfterSec: RETRY_AFTER_SEC, watch } }),
     usage: usageMeter(clock),
   });
   return async () => {
     await running.stop();
     directories.close();
+    watch?.close();
     await state.close();
     vault.close();
   };

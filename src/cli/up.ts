@@ -8,13 +8,13 @@ import { describeProblem, readAccountConfig } from '../directory/index.ts';
 import type { Peer } from '../link/index.ts';
 import { killExact, processStartTime, systemClock, systemRandom } from '../native/index.ts';
 import { banner, passwordLines } from './banner.ts';
-import { ensureCertificate } from './certificate.ts';
+import { checkDataCentreCertificate, ensureCertificate } from './certificate.ts';
 import { checkBind, checkDataDirectory, checkPorts } from './checks.ts';
 import { type ControlClient, connectControl } from './client.ts';
 import { type LaunchedRole, Launcher } from './launcher.ts';
 import { createLogger } from './logger.ts';
 import { commandName, packageVersion } from './package-root.ts';
-import { keyDir, pairSecretFile, planFile, runDir } from './paths.ts';
+import { dcCertificateDir, keyDir, pairSecretFile, planFile, runDir } from './paths.ts';
 import { makePlan, type Plan } from './plan.ts';
 import { pairSecret } from './process-context.ts';
 import { checkStateEngine } from './state-engine.ts';
@@ -31,6 +31,9 @@ export interface UpOptions {
   readonly mediaPorts?: string;
   readonly data: string;
   readonly topology: string;
+  /** Which data centre of the topology this is. */
+  readonly dc?: string;
+  readonly dcCertificates?: string;
   readonly config: string;
   readonly bind: string;
   readonly verbose: boolean;
@@ -111,14 +114,20 @@ async function prepare(options: UpOptions): Promise<Plan> {
       `--media-ports ${options.mediaPorts} must be two numbers between 1024 and 65535 such as 16384-32767`,
     );
   const bind = checkBind(options.bind);
-  const topology = await readTopology(options.topology, { portBase, ...(mediaPorts && { mediaPorts }) });
+  const topology = await readTopology(options.topology, {
+    portBase,
+    ...(mediaPorts && { mediaPorts }),
+    ...(options.dc === undefined ? {} : { dataCentre: options.dc }),
+  });
   if (!topology.ok)
     throw new TwinlineError('topology_invalid', topology.error.map(describeProblem).join('\n'));
-  const config = await readAccountConfig(options.config);
+  const config = await readAccountConfig(options.config, topology.value.places);
   if (!config.ok) throw new TwinlineError('config_invalid', config.error.map(describeProblem).join('\n'));
 
   const data = resolve(options.data);
   await checkDataDirectory(data);
+  const dcCertificates = options.dcCertificates ? resolve(options.dcCertificates) : dcCertificateDir(data);
+  if (topology.value.dataCentre) checkDataCentreCertificate(dcCertificates, topology.value.dataCentre.id);
   const plan = makePlan({
     topology: topology.value,
     data,
@@ -129,12 +138,14 @@ async function prepare(options: UpOptions): Promise<Plan> {
     loopbackOnly: bind.loopbackOnly,
     version: packageVersion(),
     logs: { level: options.logLevel, toStderr: options.verbose },
+    dcCertificates,
   });
   await refuseSecondLauncher(data);
   await endLeftovers(data);
   await checkPorts([
     ...plan.edges.flatMap(({ listeners }) => listeners),
     { transport: 'http', ...plan.http },
+    ...(plan.dataCentre ? [{ transport: 'data centres', ...plan.dataCentre.meet }] : []),
   ]);
   await mkdir(runDir(data), { recursive: true, mode: 0o700 });
   await chmod(runDir(data), 0o700);

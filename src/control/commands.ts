@@ -1,5 +1,6 @@
 import type { Problem } from '../directory/index.ts';
 import type { CallSummary, LadderEntry, ProcessRef, TransportName, ZoneStatus } from '../link/index.ts';
+import type { DataCentresStatus } from './dc-meeting.ts';
 
 /** What a person (the CLI, later the API) asks control. Every entry is a request on `DATA/run/control.sock`. */
 export interface ControlCommands {
@@ -18,6 +19,12 @@ export interface ControlCommands {
   restart: { target: string; reply: Maintained };
   /** Brings a call to a switch. */
   move: { call: string; to: string; reply: Maintained };
+  /** Gives a data centre its users back (PH-ZONE-12). `alone`: without its secondary, which is gone. */
+  return: {
+    home: string;
+    alone?: boolean;
+    reply: { home: string; number: number; changed: boolean; calls: number };
+  };
   /** An absolute path of a file or directory. With mistakes in it nothing is applied. */
   apply: { path: string; reply: AppliedConfig | { readonly problems: readonly Problem[] } };
   /** Who there is, without any secret. */
@@ -38,6 +45,8 @@ export interface InstallationStatus {
   readonly calls: number;
   /** -1 while the state cannot be asked. */
   readonly registrations: number;
+  /** Absent where there is but one. */
+  readonly dataCentres?: DataCentresStatus;
 }
 
 /** `down`: no such process. `frozen`: stopped by a signal. `silent`: it runs and does not answer. */

@@ -4,6 +4,7 @@ import {
   currentSnapshots,
   type DirectorySnapshot,
   hasDemoPassword,
+  type Places,
   type Problem,
   publishSnapshot,
   readAccountConfig,
@@ -24,12 +25,17 @@ export interface Configured {
  */
 export async function configureAtStart(
   state: StatePort,
-  options: { readonly configPath: string; readonly loopbackOnly: boolean; readonly random: Random },
+  options: {
+    readonly configPath: string;
+    readonly loopbackOnly: boolean;
+    readonly random: Random;
+    readonly places?: Places;
+  },
 ): Promise<Result<Configured, Problem[]>> {
-  const { configPath, loopbackOnly, random } = options;
+  const { configPath, loopbackOnly, random, places } = options;
   let drafts: readonly AccountDraft[] = await currentSnapshots(state);
   if (drafts.length === 0) {
-    const read = await readAccountConfig(configPath);
+    const read = await readAccountConfig(configPath, places);
     if (!read.ok) return read;
     drafts = [read.value];
   }
@@ -47,9 +53,13 @@ export async function configureAtStart(
 export async function applyConfig(
   state: StatePort,
   path: string,
-  options: { readonly loopbackOnly: boolean },
+  options: {
+    readonly loopbackOnly: boolean;
+    /** The zones and regions that it may name. */
+    readonly places?: Places;
+  },
 ): Promise<Result<AppliedConfig, Problem[]>> {
-  const read = await readAccountConfig(path);
+  const read = await readAccountConfig(path, options.places);
   if (!read.ok) return read;
   const draft = read.value;
   const current = await currentSnapshots(state);

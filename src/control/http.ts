@@ -8,7 +8,7 @@ export interface HttpOptions {
   readonly port: number;
   /** Prometheus' text form. */
   readonly metrics: () => Promise<string>;
-  /** Whether calls can be made: a zone serves and an edge is up. */
+  /** Whether calls can be made: a zone serves and an edge is up, and no other data centre serves in place of this one. */
   readonly healthy: () => Promise<boolean>;
   readonly log: Logger;
 }
@@ -71,7 +71,7 @@ async function answer(
     case '/health': {
       const healthy = await options.healthy();
       response.writeHead(healthy ? 200 : 503, { 'Content-Type': 'text/plain' });
-      response.end(healthy ? 'ok\n' : 'no zone serves behind an edge\n');
+      response.end(healthy ? 'ok\n' : 'no zone serves behind an edge, or another data centre serves\n');
       return;
     }
     default:

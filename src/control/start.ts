@@ -4,19 +4,21 @@ import {
   type DirectoryIndex,
   describeProblem,
   hasDemoPassword,
+  type Places,
   watchDirectories,
 } from '../directory/index.ts';
 import { type Channel, type Frame, listenLink, type Peer } from '../link/index.ts';
 import type { StatePort } from '../state/index.ts';
 import type { AccountSummary, ControlCommands, ControlToLauncher } from './commands.ts';
 import { applyConfig, configureAtStart } from './configure.ts';
+import { type DataCentreOptions, DataCentres } from './data-centres.ts';
 import { openDatabase } from './database.ts';
 import { gatherCalls, gatherLadder, gatherStatus, type Shape } from './gather.ts';
 import { startHttp } from './http.ts';
 import { Links, type Peers } from './links.ts';
 import { Maintenance } from './maintenance.ts';
 import { joinEdgeMetrics, renderMetrics } from './metrics.ts';
-import { parseTarget } from './processes.ts';
+import { findProcesses, parseTarget } from './processes.ts';
 import { keepRecords } from './records.ts';
 import { signalTarget } from './signal.ts';
 
@@ -37,6 +39,10 @@ export interface ControlOptions {
   readonly configPath: string;
   /** Nobody but this machine reaches the listeners: the demo's passwords may stay. */
   readonly loopbackOnly: boolean;
+  /** The zones and regions that a configuration may name. */
+  readonly places?: Places;
+  /** Absent where there is but one. */
+  readonly dataCentre?: DataCentreOptions;
   readonly state: StatePort;
   readonly clock: Clock;
   readonly random: Random;
@@ -52,7 +58,7 @@ export interface Control {
  * catching up. Rejects with `config_invalid` and the first mistakes of an unusable configuration.
  */
 export async function startControl(options: ControlOptions): Promise<Control> {
-  const { state, clock, random, log, self, shape, loopbackOnly } = options;
+  const { state, clock, random, log, self, shape, loopbackOnly, places } = options;
   const configured = await configureAtStart(state, options);
   if (!configured.ok)
     throw new TwinlineError('config_invalid', configured.error.map(describeProblem).join('\n'));
@@ -69,7 +75,18 @@ export async function startControl(options: ControlOptions): Promise<Control> {
     const lists = await Promise.all(accounts.map((account) => state.list<Binding>(account, 'registration')));
     return lists.flat().filter(({ value }) => value.expiresUtcMs > utcMs).length;
   };
-  const status = () => gatherStatus(shape, links, countRegistrations);
+  const dataCentres =
+    options.dataCentre &&
+    (await DataCentres.start(options.dataCentre, {
+      ...{ self, state, clock, random, log },
+      directories: () => watch.directories,
+      onDirectory: () => watch.refresh(),
+      uninterrupted: findProcesses(shape.planFile).some(({ role }) => role === 'zone'),
+    }));
+  const status = async () => ({
+    ...(await gatherStatus(shape, links, countRegistrations)),
+    ...(dataCentres === undefined ? {} : { dataCentres: dataCentres.status() }),
+  });
 
   const start = async (targetText: string): Promise<{ target: string }> => {
     const target = parseTarget(targetText, shape.zones, shape.edges);
@@ -134,11 +151,21 @@ export async function startControl(options: ControlOptions): Promise<Control> {
       case 'move':
         return maintenance.move(text('call'), text('to'));
       case 'apply': {
-        const applied = await applyConfig(state, text('path'), { loopbackOnly });
+        const applied = await applyConfig(state, text('path'), {
+          loopbackOnly,
+          ...(places === undefined ? {} : { places }),
+        });
         if (!applied.ok) return { problems: applied.error };
         log.info({ account: applied.value.account, number: applied.value.number }, 'directory.applied');
         await watch.refresh();
+        dataCentres?.announce();
         return applied.value;
+      }
+      case 'return': {
+        if (dataCentres === undefined)
+          throw new TwinlineError('bad_command', 'there is one data centre here: nothing can be returned');
+        const returned = await dataCentres.giveBack(text('home'), data['alone'] === true);
+        return { ...returned, calls: (await status()).calls };
       }
       case 'directory':
         return { accounts: watch.directories.accounts.map(summaryOf) };
@@ -162,7 +189,14 @@ export async function startControl(options: ControlOptions): Promise<Control> {
       const [now, edges] = await Promise.all([status(), Promise.all(asked)]);
       return renderMetrics(now) + joinEdgeMetrics(edges);
     },
-    healthy: async () => (await status()).edges.some((edge) => edge.openZones.length > 0),
+    healthy: async () => {
+      const { edges, dataCentres: several } = await status();
+      const here = several?.here;
+      // One that stands by is no place to send calls to.
+      const standsBy =
+        several?.serving.some(({ home, serving }) => home === here && serving !== here) ?? false;
+      return !standsBy && edges.some((edge) => edge.openZones.length > 0);
+    },
     log,
   });
   const listener = await listenLink({
@@ -181,6 +215,7 @@ export async function startControl(options: ControlOptions): Promise<Control> {
     async stop() {
       await door.close();
       await listener.close();
+      await dataCentres?.close();
       links.close();
       watch.close();
       await keeping.stop();

@@ -75,7 +75,7 @@ export function servingRefusal(
 
 export interface ServingWatch {
   /** Who serves the users of that home, as far as this data centre knows. */
-  serving(home: string): string | undefined;
+  readonly serving: (home: string) => string | undefined;
   close(): void;
 }
 
