@@ -107,6 +107,110 @@ describe('what a switch says of streams', () => {
   });
 });
 
+describe('who may command (PH-ZONE-17)', () => {
+  test('an epoch is learned before its first stream is touched, by the owner’s word or the twin’s', async () => {
+    const { core } = newCore();
+    await core.put(spec('s', { epoch: 3 }), 'a1');
+    core.epochs.learn({ bundle: 'bundle0001' as BundleId, epoch: 5 });
+    core.epochs.learn({ bundle: 'bundle0001' as BundleId, epoch: 4 });
+    await expect(core.put(spec('s', { epoch: 4 }), 'a1')).rejects.toMatchObject({ code: 'stale_epoch' });
+    expect(() => core.close('bundle0001' as BundleId, 4, ['s' as StreamId])).toThrow('epoch 5');
+    expect(core.close('bundle0001' as BundleId, 5, ['s' as StreamId])).toHaveLength(1);
+  });
+
+  test('a migrated stream is the new bundle’s; the former owner is stale, whatever its epoch', async () => {
+    const { core } = newCore();
+    await core.put(spec('s', { epoch: 3 }), 'a1');
+    const moved = {
+      ...spec('s', { bundle: 'bundle0002', epoch: 1 }),
+      movedFrom: { bundle: 'bundle0001', epoch: 3 },
+    };
+    const stale = { ...moved, movedFrom: { bundle: 'bundle0001', epoch: 2 } };
+    await expect(core.put(stale, 'b1')).rejects.toMatchObject({ code: 'stale_epoch' });
+    await core.put(moved, 'b1');
+    await core.put(moved, 'b1');
+    await expect(core.put(spec('s', { epoch: 9 }), 'a1')).rejects.toMatchObject({ code: 'stale_epoch' });
+    expect(core.close('bundle0001' as BundleId, 9, ['s' as StreamId])).toEqual([]);
+    expect(core.close('bundle0002' as BundleId, 1, ['s' as StreamId])).toHaveLength(1);
+  });
+});
+
+describe('an internal link', () => {
+  const link = (id: string, more: object = {}) => ({ ...spec(id), link: { peer: `${id}-peer` }, ...more });
+
+  test('its first end makes the keys, and keeps them when it is put again without', async () => {
+    const { core } = newCore();
+    const { keys } = await core.put(link('l'), 'a1');
+    expect([keys?.sendKey.suite, keys?.receiveKey.suite]).toEqual(['AEAD_AES_256_GCM', 'AEAD_AES_256_GCM']);
+    expect(keys?.sendKey.keySalt).not.toBe(keys?.receiveKey.keySalt);
+    expect((await core.put(link('l'), 'a2')).keys).toEqual(keys);
+    const given = { sendKey: keys!.receiveKey, receiveKey: keys!.sendKey };
+    expect((await core.put(link('r', given), 'a1')).keys).toEqual(given);
+  });
+
+  test.each([
+    [
+      'another suite',
+      { sendKey: { suite: 'AEAD_AES_128_GCM', keySalt: Buffer.alloc(28).toString('base64') } },
+    ],
+    ['one key', { sendKey: { suite: 'AEAD_AES_256_GCM', keySalt: Buffer.alloc(44).toString('base64') } }],
+    ['an address of others', { remote: { address: '198.51.100.1', port: 5, rtcpPort: 6 } }],
+    ['no other end', { link: {} }],
+    ['itself as its other end', { link: { peer: 'l' } }],
+  ])('with %s is refused', async (_what, wrong) => {
+    const { core, open } = newCore();
+    await expect(core.put(link('l', wrong), 'a1')).rejects.toMatchObject({ code: 'bad_spec' });
+    expect(open.size).toBe(0);
+  });
+
+  test('does not become a phone’s stream, nor the other way round; its silence is told by nobody', async () => {
+    const { core, clock, events } = newCore();
+    await core.put(link('l', { remote: { address: '192.0.2.7', port: 5, rtcpPort: 6 } }), 'a1');
+    await expect(core.put(spec('l'), 'a1')).rejects.toMatchObject({ code: 'bad_spec' });
+    await core.put(spec('s', { direction: 'inactive' }), 'a1');
+    await expect(core.put(link('s'), 'a1')).rejects.toMatchObject({ code: 'bad_spec' });
+    clock.advance(30_000);
+    core.tick(() => true);
+    expect(events).toEqual([]);
+  });
+});
+
+describe('what both processes of a pair lost', () => {
+  const place = { address: '192.0.2.7', port: 20_100 };
+  const atPlace = {
+    openSocketsAt: ({ address, port }: { address: string; port: number }) => {
+      const socket = { local: parseAddress(address, port)! } as UdpSocket;
+      return port === place.port ? { rtp: socket, rtcp: socket } : undefined;
+    },
+  };
+  const key = { suite: 'AEAD_AES_256_GCM', keySalt: Buffer.alloc(44).toString('base64') } as const;
+
+  test('a plain stream is opened just where it was', async () => {
+    const { core } = newCore(atPlace);
+    expect(await core.put(spec('s'), 'a1', place)).toMatchObject(place);
+    // Known, it is only changed.
+    expect(await core.put(spec('s'), 'a1', { ...place, port: 1000 })).toMatchObject(place);
+  });
+
+  test('a keyed one is not: indices under its key may have been used; with new keys it is a new stream', async () => {
+    const { core } = newCore(atPlace);
+    const keyed = spec('s', { sendKey: key, receiveKey: key });
+    await expect(core.put(keyed, 'a1', place)).rejects.toMatchObject({ code: 'unknown_stream' });
+    await expect(core.put(spec('t'), 'a1', { ...place, port: 30_000 })).rejects.toMatchObject({
+      code: 'unknown_stream',
+    });
+    await expect(core.put(spec('t'), 'a1', { address: 'x', port: 1 })).rejects.toMatchObject({
+      code: 'bad_spec',
+    });
+    expect(core.find(['s', 'twins'] as StreamId[])).toEqual({
+      here: [],
+      standby: ['twins'],
+      unknown: ['s'],
+    });
+    expect((await core.put(keyed, 'a1')).port).not.toBe(place.port);
+  });
+});
+
 describe('streams that nobody hears of any more', () => {
   test('silence is told after 10 s, then ever more rarely', async () => {
     const { core, clock, events } = newCore();

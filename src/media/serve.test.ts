@@ -8,7 +8,7 @@ import { spec } from '../../test/support/stream-spec.ts';
 import { type MediaId, silentLogger } from '../base/index.ts';
 import { type Channel, connectLink, type LinkClient } from '../link/index.ts';
 import { systemClock, systemRandom } from '../native/index.ts';
-import { rtpSequence, rtpSsrc, rtpTimestamp, writeRtpHeader } from '../rtp/index.ts';
+import { rtpSequence, rtpSsrc, rtpTimestamp, writeRtcp, writeRtpHeader } from '../rtp/index.ts';
 import {
   type MediaEvent,
   type MediaOptions,
@@ -90,6 +90,11 @@ async function phone(): Promise<Socket & { port: number }> {
   socket.port = socket.address().port;
   endings.push(() => socket.close());
   return socket;
+}
+
+/** Looks at what the processes say of themselves until it is so. */
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setImmediate(resolve));
 }
 
 function rtp(
@@ -205,5 +210,86 @@ describe('a media process', () => {
       { packetsSent: 2, takenOver: 1 },
     ]);
     expect(second.status()).toMatchObject({ streams: 0, standingBy: 0 });
+  });
+
+  test('what the twin has seen of epochs it refuses too, before and after it takes over', async () => {
+    const first = await media('a', 'b');
+    await media('b', 'a', { portRange: { first: 23_000, last: 23_099 } });
+    const [a1, atTwin] = [await switchAt('a'), await switchAt('b')];
+    await until(() => first.status().twinConnected);
+    await a1.put(spec('s', { epoch: 3 }));
+    const own = { bundles: [{ bundle: 'bundle0001', epoch: 7 }] };
+    await a1.channel.request({ kind: 'own', data: own }, 2000);
+    await expect(
+      a1.channel.request({ kind: 'own', data: { bundles: [{ bundle: 'bundle0001', epoch: 6 }] } }, 2000),
+    ).rejects.toMatchObject({ code: 'stale_epoch' });
+    await a1.put(spec('other', { bundle: 'bundle0002' }));
+    await expect(atTwin.put(spec('new', { epoch: 6 }))).rejects.toMatchObject({ code: 'stale_epoch' });
+    await first.stop({ handOver: true });
+    await expect(atTwin.put(spec('s', { epoch: 6 }))).rejects.toMatchObject({ code: 'stale_epoch' });
+    expect(await atTwin.put(spec('s', { epoch: 7 }))).toMatchObject({ media: 'b' });
+  });
+
+  test('a phone of one process and a phone of the other talk over a link; strangers are kept out of it', async () => {
+    const first = await media('a', 'b');
+    const second = await media('b', 'a', { portRange: { first: 23_000, last: 23_099 } });
+    const [atA, atB] = [await switchAt('a'), await switchAt('b')];
+    await until(() => first.status().twinConnected && second.status().twinConnected);
+    const [alice, bob] = [await phone(), await phone()];
+    const link = (
+      id: string,
+      peer: string,
+      source: string,
+      to?: StreamOpened,
+      keys?: StreamOpened['keys'],
+    ) => ({
+      ...spec(id, { source, ...(to && { port: to.port, rtcpPort: to.rtcpPort }) }),
+      link: { peer },
+      ...(keys && { sendKey: keys.receiveKey, receiveKey: keys.sendKey }),
+    });
+    const left = await atA.put(link('left', 'right', 'alice'));
+    const right = await atB.put(link('right', 'left', 'bob', left, left.keys));
+    await atA.put(link('left', 'right', 'alice', right));
+    const forAlice = await atA.put(spec('alice', { port: alice.port, source: 'left' }));
+    const forBob = await atB.put(spec('bob', { port: bob.port, source: 'right' }));
+
+    const stranger = await phone();
+    stranger.send(rtp(0, 1, 160, 5), left.port, '127.0.0.1');
+    stranger.send(rtp(0, 1, 160, 5), right.port, '127.0.0.1');
+    alice.send(rtp(0, 10, 1600, 77, 'to bob'), forAlice.port, '127.0.0.1');
+    expect((await once(bob, 'message'))[0].subarray(12).toString()).toBe('to bob');
+    bob.send(rtp(0, 20, 3200, 88, 'to alice'), forBob.port, '127.0.0.1');
+    expect((await once(alice, 'message'))[0].subarray(12).toString()).toBe('to alice');
+    const report = Buffer.alloc(64);
+    const length = writeRtcp(report, [{ type: 'rr', ssrc: 77, reports: [] }]);
+    const bobsRtcp = await phone();
+    await atB.put(spec('bob', { port: bob.port, rtcpPort: bobsRtcp.port, source: 'right' }));
+    const [alicesRtcp] = [await phone()];
+    await atA.put(spec('alice', { port: alice.port, rtcpPort: alicesRtcp.port, source: 'left' }));
+    alicesRtcp.send(report.subarray(0, length), forAlice.rtcpPort, '127.0.0.1');
+    expect((await once(bobsRtcp, 'message'))[0][1]).toBe(201);
+
+    // Both ends in one process, each still with its own socket and keys.
+    await first.stop({ handOver: true });
+    alice.send(rtp(0, 11, 1760, 77, 'still'), forAlice.port, '127.0.0.1');
+    const [packet] = await once(bob, 'message');
+    expect([packet.subarray(12).toString(), rtpSequence(packet)]).toEqual(['still', 11]);
+    bob.send(rtp(0, 21, 3360, 88, 'back'), forBob.port, '127.0.0.1');
+    expect((await once(alice, 'message'))[0].subarray(12).toString()).toBe('back');
+    const reports = await atB.close('bundle0001', 1, ['left', 'right', 'alice', 'bob']);
+    expect(reports).toMatchObject([
+      { stream: 'left', packetsReceived: 2, packetsSent: 2, packetsRefused: { stranger: 1 }, takenOver: 1 },
+      { stream: 'right', packetsReceived: 2, packetsSent: 2, packetsRefused: { stranger: 1 }, takenOver: 0 },
+      { stream: 'alice', packetsLost: 0 },
+      { stream: 'bob', packetsLost: 0 },
+    ]);
+  });
+
+  test('only a supervisor or control drains', async () => {
+    await media('a');
+    const a1 = await switchAt('a');
+    await expect(a1.channel.request({ kind: 'drain', data: { on: true } }, 2000)).rejects.toMatchObject({
+      code: 'not_allowed',
+    });
   });
 });

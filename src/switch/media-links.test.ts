@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { until } from '../../test/support/virtual-time.ts';
+import { passTime, until } from '../../test/support/virtual-time.ts';
 import {
   type BundleId,
   type CallId,
@@ -9,7 +9,7 @@ import {
   TwinlineError,
   VirtualClock,
 } from '../base/index.ts';
-import { memoryLink } from '../link/index.ts';
+import { type Channel, type Frame, memoryLink } from '../link/index.ts';
 import type { StreamSpec } from '../media/index.ts';
 import { MediaLinks } from './media-links.ts';
 
@@ -80,4 +80,96 @@ test('a command that is repeated follows the stream to its new place', async () 
   where = 'b' as MediaId;
   await until(clock, 'the stream is open', () => opened !== undefined, 1_000);
   expect(asked).toEqual(['a', 'b']);
+});
+
+/** Two media processes that say what they are told to say. */
+function answering(answers: Record<string, (frame: Frame) => unknown>) {
+  const clock = new VirtualClock();
+  const asked: string[] = [];
+  const links = new MediaLinks({
+    preferred: 'a' as MediaId,
+    switch: 'a1',
+    clock,
+    log: silentLogger,
+    onEvent: () => {},
+  });
+  const media: Record<string, Channel> = {};
+  for (const id of ['a', 'b']) {
+    const peer = (role: string, name: string) => ({ role, id: name, pid: 1, startTime: 1 });
+    const { left, right } = memoryLink({ clock, left: peer('switch', 'a1'), right: peer('media', id) });
+    right.onFrame((frame) => {
+      if (frame.kind === 'greet') return undefined;
+      asked.push(`${id} ${frame.kind}`);
+      return { kind: frame.kind, data: answers[id]?.(frame) };
+    });
+    media[id] = right;
+    links.accept(left);
+  }
+  return { links, clock, asked, media };
+}
+
+const opens = (media: string) => () => ({
+  stream: stream.id,
+  media,
+  address: '127.0.0.1',
+  port: 2,
+  rtcpPort: 3,
+});
+
+test('new streams go past a media process that drains, told beforehand or by its refusal; then back', async () => {
+  let draining = true;
+  const { links, clock, asked, media } = answering({
+    a: () => {
+      if (draining) throw new TwinlineError('draining', 'ask the twin');
+      return opens('a')();
+    },
+    b: opens('b'),
+  });
+  const put = async () => {
+    let opened: string | undefined;
+    void links
+      .put(stream, () => undefined)
+      .then((result) => {
+        opened = result.media;
+      });
+    await until(clock, 'the stream is open', () => opened !== undefined, 1_000);
+    return opened;
+  };
+  expect(await put()).toBe('b');
+  media['a']!.send({ kind: 'draining', data: { on: true } });
+  await passTime(clock, 10);
+  expect(await put()).toBe('b');
+  expect(asked).toEqual(['a put', 'b put', 'b put']);
+  draining = false;
+  media['a']!.send({ kind: 'draining', data: { on: false } });
+  await passTime(clock, 10);
+  expect(await put()).toBe('a');
+});
+
+test('all media processes hear who owns a bundle; one that knows of a later owner says so', async () => {
+  let highest = 4;
+  const { links, clock, asked } = answering({
+    b: ({ data }) => {
+      const [{ epoch } = { epoch: 0 }] = (data as { bundles: { epoch: number }[] }).bundles;
+      if (epoch < highest) throw new TwinlineError('stale_epoch', `held under ${highest}`);
+      return {};
+    },
+  });
+  const own = async (epoch: number) => {
+    let how = '';
+    links.own([{ bundle: stream.bundle, epoch }]).then(
+      () => {
+        how = 'owned';
+      },
+      (error) => {
+        how = error.code;
+      },
+    );
+    await until(clock, 'an answer', () => how !== '', 3_000);
+    return how;
+  };
+  expect(await own(4)).toBe('owned');
+  expect(asked).toEqual(['a own', 'b own']);
+  highest = 5;
+  expect(await own(4)).toBe('stale_epoch');
 });

@@ -1,6 +1,16 @@
-import { type Clock, type Logger, type MediaId, TwinlineError } from '../base/index.ts';
+import { type Clock, type Logger, type MediaId, type StreamId, TwinlineError } from '../base/index.ts';
 import { type Channel, type Frame, PROTOCOL_VERSION } from '../link/index.ts';
-import type { MediaEvent, StreamOpened, StreamReport, StreamSpec, SwitchToMedia } from '../media/index.ts';
+import type {
+  BundleEpoch,
+  MediaEvent,
+  MediaToSwitch,
+  StreamOpened,
+  StreamPlace,
+  StreamReport,
+  StreamSpec,
+  StreamsFound,
+  SwitchToMedia,
+} from '../media/index.ts';
 
 const REQUEST_TIMEOUT_MS = 2_000;
 /** While a media process dies and its twin takes over, a command is said again this often, this many times. */
@@ -13,6 +23,8 @@ export type Where = () => MediaId | undefined;
 /** The channels to the media processes of both zones. A stream stays where it was opened; its taker-over tells us. */
 export class MediaLinks {
   readonly #channels = new Map<MediaId, Channel>();
+  /** Those that take no new streams for now. */
+  readonly #draining = new Set<MediaId>();
   readonly #preferred: MediaId;
   readonly #switch: string;
   readonly #clock: Clock;
@@ -39,10 +51,18 @@ export class MediaLinks {
     this.#channels.set(id, channel);
     channel.onFrame((frame: Frame) => {
       if (frame.kind === 'event') this.#onEvent(frame.data as MediaEvent, id);
+      if (frame.kind === 'draining') {
+        if ((frame.data as MediaToSwitch['draining']).on) this.#draining.add(id);
+        else this.#draining.delete(id);
+      }
       return undefined;
     });
     channel.onClose((reason) => {
-      if (this.#channels.get(id) === channel) this.#channels.delete(id);
+      if (this.#channels.get(id) === channel) {
+        this.#channels.delete(id);
+        // Started anew, it drains no more unless it says so.
+        this.#draining.delete(id);
+      }
       this.#log.warn({ media: id, reason }, 'media.disconnected');
     });
     channel.send({
@@ -53,10 +73,44 @@ export class MediaLinks {
     this.#log.info({ media: id }, 'media.connected');
   }
 
-  /** Opens or changes a stream, `where` it is at the moment of each attempt. Rejects with the media process's code (`no_ports`, `bad_spec` …) or `media_away`. */
-  async put(stream: StreamSpec, where: Where): Promise<StreamOpened> {
-    const reply = await this.#ask({ kind: 'put', data: { stream }, epoch: stream.epoch }, where);
+  /**
+   * Opens or changes a stream, `where` it is at the moment of each attempt. `opened`: where the peer was told to send, if it was told.
+   * Rejects with the media process's code (`no_ports`, `bad_spec`, `unknown_stream`: needs an offer with new keys …) or `media_away`.
+   */
+  async put(stream: StreamSpec, where: Where, opened?: StreamPlace): Promise<StreamOpened> {
+    const data = { stream, ...(opened && { opened }) };
+    const reply = await this.#ask({ kind: 'put', data, epoch: stream.epoch }, where);
     return reply as StreamOpened;
+  }
+
+  /**
+   * Lets every media process know who holds these bundles from now on: what a former owner says is refused then. Resolves when all that
+   * are there have answered or are slow; rejects with `stale_epoch` when one of them knows of a higher epoch than ours.
+   */
+  async own(bundles: readonly BundleEpoch[]): Promise<void> {
+    await Promise.all(
+      [...this.#channels.values()].map(async (channel) => {
+        try {
+          const frame: Frame = { kind: 'own', data: { bundles }, lane: 'priority' };
+          await channel.request(frame, REQUEST_TIMEOUT_MS);
+        } catch (error) {
+          if (error instanceof TwinlineError && error.code === 'stale_epoch') throw error;
+          this.#log.warn({ media: channel.peer.id, error: String(error) }, 'media.own_unanswered');
+        }
+      }),
+    );
+  }
+
+  /** Which of these streams that process knows; undefined when it is away. */
+  async find(media: MediaId, streams: readonly StreamId[]): Promise<StreamsFound | undefined> {
+    const channel = this.#channels.get(media);
+    if (channel === undefined) return undefined;
+    try {
+      const reply = await channel.request({ kind: 'find', data: { streams } }, REQUEST_TIMEOUT_MS);
+      return reply.data as StreamsFound;
+    } catch {
+      return undefined;
+    }
   }
 
   async close(data: Omit<SwitchToMedia['close'], 'reply'>, where: Where): Promise<readonly StreamReport[]> {
@@ -74,10 +128,10 @@ export class MediaLinks {
         } catch (error) {
           const code = error instanceof TwinlineError ? error.code : 'unknown';
           if (!TRANSIENT.has(code)) throw error;
-          standsBy =
-            code === 'standby'
-              ? { media: channel.peer.id as MediaId, times: (standsBy?.times ?? 0) + 1 }
-              : undefined;
+          const media = channel.peer.id as MediaId;
+          if (code === 'standby') standsBy = { media, times: (standsBy?.times ?? 0) + 1 };
+          else if (code === 'draining') standsBy = { media, times: TURN_TO_TWIN_AFTER };
+          else standsBy = undefined;
         }
       }
       if (attempt >= RETRIES) throw new TwinlineError('media_away', 'no media process answers');
@@ -89,11 +143,11 @@ export class MediaLinks {
     if (standsBy !== undefined && standsBy.times >= TURN_TO_TWIN_AFTER) {
       for (const [id, channel] of this.#channels) if (id !== standsBy.media) return channel;
     }
-    return (
-      this.#channels.get(where ?? this.#preferred) ??
-      this.#channels.get(this.#preferred) ??
-      this.#channels.values().next().value
-    );
+    if (where !== undefined && this.#channels.has(where)) return this.#channels.get(where);
+    const preferred = this.#channels.get(this.#preferred);
+    if (preferred !== undefined && !this.#draining.has(this.#preferred)) return preferred;
+    for (const [id, channel] of this.#channels) if (!this.#draining.has(id)) return channel;
+    return preferred ?? this.#channels.values().next().value;
   }
 }
 
@@ -109,5 +163,5 @@ interface Standby {
  */
 const TURN_TO_TWIN_AFTER = 5;
 
-/** `standby`: the stream lives at the twin's (which is dying, or we are wrong): ask again shortly. */
-const TRANSIENT = new Set(['link_closed', 'link_full', 'link_timeout', 'standby']);
+/** `standby`: the stream lives at the twin's (which is dying, or we are wrong): ask again shortly. `draining`: ask another. */
+const TRANSIENT = new Set(['link_closed', 'link_full', 'link_timeout', 'standby', 'draining']);
