@@ -14,8 +14,10 @@ const MAX_WAITING = 1000;
 const MAX_UNANSWERED = 20_000;
 const MAX_UNANSWERED_BYTES = 64 * 1024 * 1024;
 const RECONNECT_MAX_MS = 300;
+/** Connecting takes no longer; a frozen server takes connections and never says a word. */
+const CONNECTING_MS = 2000;
 const CONNECT_MS = 1500;
-const LOADING_MS = 10_000;
+const LOADING_MS = 500;
 
 export type Argument = string | Buffer;
 
@@ -69,6 +71,8 @@ export class RedisConnection {
   #isClosed = false;
   #corked = false;
   #watch: NodeJS.Timeout | undefined;
+  #downWatch: NodeJS.Timeout | undefined;
+  #connectingSinceMs = 0;
   #lastError: unknown;
   /** How often it came up. */
   ups = 0;
@@ -84,6 +88,9 @@ export class RedisConnection {
     this.#redis = new ioredis.Redis(clientOptions(options));
     this.#redis.on('ready', () => this.#up());
     this.#redis.on('close', () => this.#down());
+    this.#redis.on('connecting', () => {
+      this.#connectingSinceMs = performance.now();
+    });
     this.#redis.on('error', (error: unknown) => {
       // What follows from a failure says nothing of its cause.
       if (this.#lastError === undefined || !/isn't writeable|is closed/.test(messageOf(error)))
@@ -123,6 +130,7 @@ export class RedisConnection {
         if (error.code === 'state_refused' || error.code === 'state_garbage') done(error);
       }, 50);
       this.#listeners.add(succeeded);
+      this.#downWatch ??= setInterval(() => this.#lookWhileDown(), LOOK_MS).unref();
       this.#redis.connect().catch((error: unknown) => {
         this.#lastError ??= error;
       });
@@ -173,6 +181,7 @@ export class RedisConnection {
     this.#isClosed = true;
     this.#isUp = false;
     clearInterval(this.#watch);
+    clearInterval(this.#downWatch);
     this.#refuseAll(new TwinlineError('state_closed', 'this port of the state was closed'));
     this.#redis.disconnect();
   }
@@ -224,6 +233,8 @@ export class RedisConnection {
   #up(): void {
     if (this.#isClosed) return;
     this.#isUp = true;
+    clearInterval(this.#downWatch);
+    this.#downWatch = undefined;
     this.ups++;
     this.upSinceMs = performance.now();
     this.#lastError = undefined;
@@ -243,6 +254,7 @@ export class RedisConnection {
     if (!this.#isUp) return;
     this.#isUp = false;
     this.downSinceMs = performance.now();
+    this.#downWatch ??= setInterval(() => this.#lookWhileDown(), LOOK_MS).unref();
     this.#log.error({ state: this.where, why: messageOf(this.#lastError ?? 'closed') }, 'state.away');
     this.#refuseUnanswered(this.#away());
   }
@@ -267,6 +279,24 @@ export class RedisConnection {
     this.#refuseUnanswered(this.#lastError);
     // Not ended politely: a frozen server would never answer that either.
     this.#redis.stream?.destroy();
+  }
+
+  /** ioredis gives up when it learns of a fail-over while it asks the sentinels, and waits for ever for a server's first answer. */
+  #lookWhileDown(): void {
+    if (this.#isClosed) return;
+    const { status } = this.#redis;
+    if (status === 'end') {
+      this.#redis.connect().catch((error: unknown) => {
+        this.#lastError ??= error;
+      });
+      return;
+    }
+    const isStuck = performance.now() - this.#connectingSinceMs > CONNECTING_MS;
+    if ((status !== 'connecting' && status !== 'connect') || !isStuck) return;
+    this.#connectingSinceMs = performance.now();
+    this.#lastError ??= new TwinlineError('state_timeout', `${this.where} does not answer in time`);
+    this.#redis.stream?.destroy();
+    if (status === 'connecting') this.#redis.disconnect(true);
   }
 
   #whenUp(): Promise<void> {

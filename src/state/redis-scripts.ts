@@ -130,14 +130,25 @@ return out`;
 /**
  * KEYS: the stream. ARGV: chance, entry, entries kept, the entry's former id or ''. Ids are number-chance, each number one above the
  * last: an entry that was lost and the one that got its number later differ by chance, so that a reader's position cannot
- * mean both. With a former id the entry is appended only if the server has lost it.
+ * mean both. Where somebody has deleted the last entry, the stream remembers its number. With a former id the entry is appended only if the server has lost it.
  */
 const APPEND = `
 if ARGV[4] ~= '' and #redis.call('XRANGE', KEYS[1], ARGV[4], ARGV[4]) > 0 then return ARGV[4] end
 local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
 local number = 1
 if last[1] then number = tonumber(string.match(last[1][1], '^(%d+)-')) + 1 end
-return redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[3], string.format('%.0f', number) .. '-' .. ARGV[1], 'e', ARGV[2])`;
+local function add()
+  return redis.pcall('XADD', KEYS[1], 'MAXLEN', '~', ARGV[3], string.format('%.0f', number) .. '-' .. ARGV[1], 'e', ARGV[2])
+end
+local id = add()
+if type(id) == 'table' and id.err and string.find(id.err, 'equal or smaller', 1, true) then
+  local info = redis.call('XINFO', 'STREAM', KEYS[1])
+  for at = 1, #info, 2 do
+    if info[at] == 'last-generated-id' then number = tonumber(string.match(info[at + 1], '^(%d+)-')) + 1 end
+  end
+  id = add()
+end
+return id`;
 
 /** KEYS: the stream. ARGV: position or '', how many. A position that the server does not know begins anew: twice rather than never. */
 const READ = `

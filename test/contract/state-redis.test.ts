@@ -358,6 +358,10 @@ describe.skipIf(!hasRedis)('a server that fails', () => {
   test('an entry of a log that was lost: its position reads what came instead, rather than skip it', async () => {
     const state = await open(server.port);
     await state.append(demo, 'records', 'one');
+    for (let time = 0; time < 8; time++) {
+      const gone = await state.append(demo, 'records', 'gone');
+      await server.ask('XDEL', '{demo}head/1/demo/records', gone);
+    }
     const lost = await state.append(demo, 'records', 'two');
     await server.ask('XDEL', '{demo}head/1/demo/records', lost);
     await state.append(demo, 'records', 'three');

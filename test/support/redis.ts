@@ -80,7 +80,8 @@ export class RedisServer {
 
   async close(): Promise<void> {
     await this.kill();
-    rmSync(this.directory, { recursive: true, force: true });
+    // A child that was rewriting its file ends a moment later.
+    rmSync(this.directory, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
