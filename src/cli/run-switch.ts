@@ -5,7 +5,7 @@ import { loadOrCreateKeyFile, openVault, sealer } from '../state/index.ts';
 import { startSwitch } from '../switch/index.ts';
 import { edgeSocket, mediaSocket, pairKeyFile, switchSocket, zoneSocket } from './paths.ts';
 import { type ProcessContext, pairSecret, tokensOf, zoneNamed, zoneOfSwitch } from './process-context.ts';
-import { openState } from './state-engine.ts';
+import { openAdoptersState } from './state-engine.ts';
 import { usageMeter } from './usage.ts';
 
 /** A phone that was sent to the other data centre looks here again no sooner. */
@@ -14,7 +14,7 @@ const RETRY_AFTER_SEC = 30;
 export async function runSwitch(context: ProcessContext, id: string): Promise<() => Promise<void>> {
   const { plan, self, clock, random, log } = context;
   const zone = zoneOfSwitch(plan, id);
-  const state = await openState(context, zone);
+  const state = await openAdoptersState(context, zone);
   const vault = openVault({ directory: plan.data, zone: zone.id, bootId: bootId(), random });
   const directories = await watchDirectories(state, { clock, log });
   const { dataCentre } = plan;

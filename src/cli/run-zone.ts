@@ -2,12 +2,12 @@ import { startZone } from '../zone/index.ts';
 import { nodeFlags } from './node-flags.ts';
 import { zoneSocket } from './paths.ts';
 import { type ProcessContext, zoneNamed } from './process-context.ts';
-import { openState } from './state-engine.ts';
+import { openAdoptersState } from './state-engine.ts';
 
 export async function runZone(context: ProcessContext, id: string): Promise<() => Promise<void>> {
   const { plan, planFile, clock, random, log } = context;
   const zone = zoneNamed(plan, id);
-  const state = await openState(context, zone);
+  const state = await openAdoptersState(context, zone);
   const running = await startZone({
     zone: zone.id,
     twin: { id: zone.twin, socket: zoneSocket(plan.data, zone.twin) },

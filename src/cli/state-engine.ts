@@ -7,6 +7,12 @@ import type { PlannedZone } from './plan.ts';
 import type { ProcessContext } from './process-context.ts';
 import type { RedisTopology, SecretSource, StateTopology } from './topology-state.ts';
 
+/** As `openState`, for those who adopt: while the state is away an adoption waits for it. */
+export async function openAdoptersState(context: ProcessContext, zone: PlannedZone): Promise<StatePort> {
+  const { patientInAdoption } = await import('../state/index.ts');
+  return patientInAdoption(await openState(context, zone), context);
+}
+
 /** The state as a process of that zone has it. */
 export async function openState(context: ProcessContext, zone: PlannedZone): Promise<StatePort> {
   const { openLmdbState, openRedisState } = await import('../state/index.ts');

@@ -6,6 +6,7 @@
 export { loadOrCreateKeyFile, type PairKeys } from './key-file.ts';
 export { type LmdbOptions, type LmdbState, openLmdbReader, openLmdbState } from './lmdb.ts';
 export { MemoryCluster, type MemoryState } from './memory.ts';
+export { patientInAdoption } from './patient.ts';
 export type * from './port.ts';
 export {
   claimRedis,
