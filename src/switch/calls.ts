@@ -39,6 +39,9 @@ import { unpackCall } from './stored-call.ts';
 /** The longest that anything of an ended call is sent again: 64 × T1 (RFC 3261 §17, RFC 6026 §7), and a slice of time. */
 const REST_MS = 33_000;
 
+/** Calls that are written again in one turn. */
+const WRITTEN_AT_ONCE = 50;
+
 export interface CallTableOptions {
   readonly clock: Clock;
   readonly random: Random;
@@ -247,6 +250,19 @@ export class CallTable {
     this.#index(running);
     const result = step(stored.call, { type: 'adopted' }, this.#context(running));
     await this.#apply(running, { ...result, commands: [...stored.outbox, ...result.commands] });
+  }
+
+  /** The state may have lost what it had of us: every call is written again, some at a time so that phones are served in between. */
+  async writeAgain(): Promise<void> {
+    const held = [...this.#calls.values()].filter(({ call, deleted }) => call !== undefined && !deleted);
+    for (let at = 0; at < held.length; at += WRITTEN_AT_ONCE) {
+      await Promise.all(
+        held.slice(at, at + WRITTEN_AT_ONCE).map((running) => {
+          running.indexed = false;
+          return this.#calls.has(running.id) ? this.#checkpoints.now(running) : undefined;
+        }),
+      );
+    }
   }
 
   /** Another owner has the bundle: forget its calls without a word to anyone. */

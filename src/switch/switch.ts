@@ -111,6 +111,7 @@ export class CallSwitch {
   #ticks = 0;
   #lastTickMs: number;
   #timer: Timer | undefined;
+  readonly #stopHearing: (() => void) | undefined;
   /** Set while we must ask the state whether our bundles are still ours. */
   #doubt: Promise<void> | undefined;
   #snapshots = new Map<string, DirectorySnapshot>();
@@ -169,6 +170,7 @@ export class CallSwitch {
       },
       carrier,
     );
+    this.#stopHearing = state.onRestored?.(() => void this.#calls.writeAgain());
     this.#handOver = new HandOver({
       clock,
       log,
@@ -279,6 +281,7 @@ export class CallSwitch {
 
   stop(): void {
     this.#timer?.cancel();
+    this.#stopHearing?.();
   }
 
   // --- messages -------------------------------------------------------------------------------------------------------
