@@ -58,7 +58,10 @@ export interface StateCapabilities {
   readonly acrossMachines: boolean;
 }
 
-/** Calls, leases and what lives with them are volatile: no synchronous write. The rest survives a power cut. */
+/**
+ * Calls, leases and what lives with them are volatile: no synchronous write. The rest survives a power cut. A durable kind committed as
+ * `volatile` is seen by others just so, waits longer for company, and may be lost by a power cut: for what only repeats what is stored.
+ */
 export type Durability = 'volatile' | 'durable';
 
 /** `call` and `call-index` are volatile; all others durable. */
