@@ -1,8 +1,9 @@
 import { readdirSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { StreamId } from '../../src/base/index.ts';
 import type { SrtpSuite } from '../../src/media/index.ts';
 import type { UdpLoop } from '../../src/native/index.ts';
-import { longestGapMs, type MediaCall, mediaCall, more, talk } from '../support/media-call.ts';
+import { longestGapMs, type MediaCall, mediaCall, more, newKey, talk } from '../support/media-call.ts';
 import { MediaPair } from '../support/media-pair.ts';
 import { rtpPhoneLoop } from '../support/rtp-phone.ts';
 import { spec } from '../support/stream-spec.ts';
@@ -94,5 +95,79 @@ describe('a media process is killed while packets flow', () => {
     );
     const [report] = await pair.close('a', 'bundle0001', [up[0]!.streams[0]]);
     expect(report).toMatchObject({ takenOver: 2 });
+  });
+
+  test('frozen and thawed, frozen and killed: no index is used twice, and what waited too long is not passed on late', async () => {
+    await pair.startAgain('b');
+    await pair.until(() => pair.connected('b'));
+    const up: MediaCall[] = [];
+    for (const [left, right] of [
+      ['AEAD_AES_256_GCM', 'AEAD_AES_128_GCM'],
+      ['AES_256_CM_HMAC_SHA1_80', 'plain'],
+      ['AES_CM_128_HMAC_SHA1_80', 'AEAD_AES_256_GCM'],
+    ] as const)
+      up.push(await mediaCall(pair, loop, left, right));
+    const phones = up.flatMap((each) => each.phones);
+    const ids = up.flatMap(({ streams }) => streams);
+    const talking = talk(phones);
+    await talking.heardBy(more(10, phones));
+    pair.kill('a', 'SIGSTOP');
+    await talking.spoken(60);
+    pair.kill('a', 'SIGCONT');
+    await pair.until(() => pair.logged.some(({ by, event }) => by === 'a' && event === 'media.stood-still'));
+    await talking.heardBy(more(10, phones));
+    // About 60 packets waited; the newest three or four of each were passed on.
+    for (const phone of phones) {
+      const indices = phone.heard.map(({ index }) => index);
+      const skipped = indices.at(-1)! - indices[0]! + 1 - indices.length;
+      expect(skipped).toBeGreaterThan(20);
+    }
+    expect(await pair.find('a', ids)).toMatchObject({ here: ids });
+
+    pair.kill('a', 'SIGSTOP');
+    await talking.spoken(30);
+    pair.kill('a');
+    await pair.until(() =>
+      pair.events.some((e) => e.by === 'b' && e.type === 'adopted' && e.streams.includes(ids[0] as StreamId)),
+    );
+    await talking.heardBy(more(20, phones));
+    talking.hush();
+    for (const phone of phones) {
+      expect(phone.refused).toBe(0);
+      expect(phone.reports).toBeGreaterThan(0);
+      if (phone.audit !== undefined)
+        expect(phone.audit.judge()).toMatchObject({ reused: [], repeated: [], unreadable: [] });
+    }
+    await pair.close('b', 'bundle0001', ids);
+    await pair.startAgain('a');
+  });
+
+  test('both processes of the pair are gone: a plain stream goes on at its old place, a keyed one asks for new keys', async () => {
+    await pair.until(() => pair.connected('a'));
+    const call = await mediaCall(pair, loop, 'plain', 'plain');
+    const talking = talk(call.phones);
+    await talking.heardBy(more(5, call.phones));
+    for (const id of ['a', 'b']) pair.kill(id);
+    await Promise.all(['a', 'b'].map((id) => pair.ended(id)));
+    await Promise.all([pair.startProcess('a'), pair.startProcess('b')]);
+    await pair.until(() => pair.connected('a') && pair.connected('b'));
+    expect(await pair.find('a', call.streams)).toMatchObject({ unknown: call.streams });
+    const [left, right] = call.phones;
+    const key = newKey('AEAD_AES_256_GCM')!;
+    const keyed = spec(call.streams[0], { sendKey: key, receiveKey: key });
+    await expect(pair.put('a', keyed, { address: '127.0.0.1', port: left.port })).rejects.toMatchObject({
+      code: 'unknown_stream',
+    });
+    for (const [i, phone] of [left, right].entries()) {
+      const again = spec(call.streams[i]!, {
+        port: phone.localPort,
+        source: call.streams[1 - i]!,
+        rtcpMux: true,
+      });
+      const opened = await pair.put('a', again, { address: '127.0.0.1', port: phone.port });
+      expect(opened).toMatchObject({ media: 'a', port: phone.port });
+    }
+    await talking.heardBy(more(5, call.phones));
+    talking.hush();
   });
 });

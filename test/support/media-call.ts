@@ -58,6 +58,8 @@ export async function mediaCall(
 export function talk(phones: readonly RtpPhone[]): {
   hush(): void;
   heardBy(enough: (phone: RtpPhone) => boolean): Promise<void>;
+  /** Everybody has said so many packets more, heard or not. */
+  spoken(count: number): Promise<void>;
 } {
   // Reports come far more often than from a phone, so that as many as possible fall into the moment that is tried.
   const beats = phones.flatMap((phone, i) => [
@@ -73,6 +75,14 @@ export function talk(phones: readonly RtpPhone[]): {
         for (const phone of phones)
           phone.onHeard = () => {
             if (phones.every(enough)) resolve();
+          };
+      }),
+    spoken: (count) =>
+      new Promise((resolve) => {
+        const enough = new Map(phones.map((phone) => [phone, phone.next + count]));
+        for (const phone of phones)
+          phone.onSpoke = () => {
+            if (phones.every((each) => each.next >= enough.get(each)!)) resolve();
           };
       }),
   };

@@ -40,6 +40,7 @@ export class RtpPhone {
   readonly #ssrc: number;
   readonly #plain = { highest: -1 };
   onHeard: () => void = () => {};
+  onSpoke: () => void = () => {};
   next: number;
   port = 0;
 
@@ -70,6 +71,7 @@ export class RtpPhone {
     this.#packet.writeDoubleBE(systemClock.nowMs(), 12);
     const length = this.#sender === undefined ? 172 : this.#sender.protectRtpAt(this.#packet, 172, index);
     this.#socket.send(this.#packet, length, parseAddress('127.0.0.1', this.port)!);
+    this.onSpoke();
   }
 
   /** A sender report, on the RTP port (RFC 5761). */
