@@ -1,7 +1,7 @@
 import { isIPv6 } from 'node:net';
 import type { MediaId } from '../base/index.ts';
 import { connectLink } from '../link/index.ts';
-import { startMedia } from '../media/index.ts';
+import { type SupervisorToMedia, startMedia } from '../media/index.ts';
 import { mediaSocket, mirrorSocket, zoneSocket } from './paths.ts';
 import { type ProcessContext, zoneNamed, zoneOfMedia } from './process-context.ts';
 
@@ -34,7 +34,19 @@ export async function runMedia(context: ProcessContext, id: string): Promise<() 
     random,
     log,
     onChannel: (channel) =>
-      channel.onFrame((frame) => (frame.kind === 'ping' ? { kind: 'ping', data: {} } : undefined)),
+      channel.onFrame(async (frame) => {
+        switch (frame.kind) {
+          case 'ping':
+            return { kind: 'ping', data: {} };
+          case 'drain':
+            return {
+              kind: 'drain',
+              data: await media.drain((frame.data as SupervisorToMedia['drain']).on),
+            };
+          default:
+            return undefined;
+        }
+      }),
   });
   let timer = clock.after(STATS_MS, tell);
   function tell(): void {
