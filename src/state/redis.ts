@@ -62,8 +62,8 @@ const LOG_ENTRIES_KEPT = '200000';
 const RESTORING_MS = 3000;
 const RESTORING_LOOK_MS = 200;
 const MAX_ASSERTS = 3;
-/** Of a commit's arguments, the channel the last before the first write; and where a record has its time. */
-const FIRST_WRITE_AT = 3;
+/** Where the writes begin among a commit's arguments, and where a record has its time. */
+const FIRST_WRITE_AT = 2;
 const ARGUMENTS_PER_WRITE = 4;
 const UPDATED_AT = 16;
 /** Shorter than what the connection takes for a dead server. */
@@ -252,7 +252,7 @@ class RedisPort implements RedisState {
     const { clock, zone } = this.#options;
     const utcMs = clock.utcMs();
     const keys: string[] = fence === undefined ? [] : [redisLeaseKey(fence.bundle)];
-    const args: Argument[] = [fence === undefined ? '' : String(fence.epoch), volatile ? 'v' : 'd', ''];
+    const args: Argument[] = [fence === undefined ? '' : String(fence.epoch), volatile ? 'v' : 'd'];
     for (const write of writes) {
       const { key } = write;
       const record = recordOf(write, fence?.epoch ?? 0, utcMs, undefined);

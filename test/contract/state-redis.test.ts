@@ -277,7 +277,7 @@ describe.skipIf(!hasRedis)('a server that fails', () => {
     await state.commit([put(call('c'), 'first')], volatile);
     const late = (await raw.getBuffer(key))!;
     await state.commit([put(call('c'), 'second')], volatile);
-    const sent = ['', 'v', '', late, 'g', '', 'c'];
+    const sent = ['', 'v', late, 'g', '', 'c'];
     await raw.evalsha(REDIS_SCRIPTS.commit.sha, 2, key, `{${bundle}}1/demo/call`, ...sent);
     expect((await state.get(call('c')))?.value).toBe('second');
     await state.commit([{ op: 'delete', key: call('c') }], volatile);
