@@ -28,6 +28,7 @@ import type { DirectorySnapshot } from '../directory/index.ts';
 import type { MediaEvent } from '../media/index.ts';
 import { callIdOf, fromOf, type SipMessage, tagOf } from '../sip/index.ts';
 import type { Sealer, StatePort } from '../state/index.ts';
+import { Alarm } from './alarm.ts';
 import type { Bundles } from './bundles.ts';
 import type { CallCarrier } from './carry-out.ts';
 import { Checkpoints, KEEP_ENDED_MS } from './checkpoints.ts';
@@ -154,9 +155,7 @@ export class CallTable {
       unwritten: false,
       checkpointed: undefined,
       indexed: false,
-      timer: undefined,
-      timerDueMs: 0,
-      wakeAtMs: 0,
+      alarm: new Alarm(this.#options.clock, () => void this.handle(running, { type: 'wake' })),
       over: false,
       overMs: 0,
       deleted: false,
@@ -283,8 +282,7 @@ export class CallTable {
   async letGo(bundle: BundleId): Promise<{ calls: number; sipCallIds: string[] } | undefined> {
     const leaving = [...this.#calls.values()].filter((running) => running.bundle === bundle);
     for (const running of leaving) {
-      running.timer?.cancel();
-      running.timer = undefined;
+      running.alarm.set(undefined);
     }
     await Promise.all(
       leaving.map((running) => (running.dirty ? this.#checkpoints.now(running) : running.writing)),
@@ -354,23 +352,8 @@ export class CallTable {
     running.sipCallIds = ids;
   }
 
-  /** Moves the timer only when it would run too late: most waits are over before they end. */
   #arm(running: RunningCall, wakeAtMs: number | undefined): void {
-    if (wakeAtMs === undefined || running.call === undefined) {
-      running.timer?.cancel();
-      running.timer = undefined;
-      return;
-    }
-    running.wakeAtMs = wakeAtMs;
-    if (running.timer !== undefined && running.timerDueMs <= wakeAtMs) return;
-    running.timer?.cancel();
-    const delayMs = Math.max(0, wakeAtMs - this.#options.clock.nowMs());
-    running.timerDueMs = wakeAtMs;
-    running.timer = this.#options.clock.after(delayMs, () => {
-      running.timer = undefined;
-      if (running.wakeAtMs > this.#options.clock.nowMs()) this.#arm(running, running.wakeAtMs);
-      else void this.handle(running, { type: 'wake' });
-    });
+    running.alarm.set(running.call === undefined ? undefined : wakeAtMs);
   }
 
   /** It is deleted in the state: what lingers takes as little room as can be. */
@@ -383,8 +366,7 @@ export class CallTable {
     if (call.state !== 'ended' || !isHeardByAll(call)) return;
     running.resting = toRest(call);
     running.call = undefined;
-    running.timer?.cancel();
-    running.timer = undefined;
+    running.alarm.set(undefined);
     this.#forgetStreams(running);
     this.#resting.add(running);
   }

@@ -14,6 +14,7 @@ import {
 } from '../base/index.ts';
 import type { Call, CallCommand } from '../call/index.ts';
 import { MemoryCluster, type MemoryState, type Sealer, type StatePort, sealer } from '../state/index.ts';
+import { Alarm } from './alarm.ts';
 import { Bundles } from './bundles.ts';
 import type { CallCarrier } from './carry-out.ts';
 import { Checkpoints } from './checkpoints.ts';
@@ -92,9 +93,7 @@ const running = (more: Partial<RunningCall> = {}): RunningCall => ({
   unwritten: false,
   checkpointed: undefined,
   indexed: false,
-  timer: undefined,
-  timerDueMs: 0,
-  wakeAtMs: 0,
+  alarm: new Alarm(new VirtualClock(), () => {}),
   over: false,
   overMs: 0,
   deleted: false,

@@ -1,6 +1,7 @@
-import type { AccountId, BundleId, CallId, MediaId, StreamId, Timer } from '../base/index.ts';
+import type { AccountId, BundleId, CallId, MediaId, StreamId } from '../base/index.ts';
 import type { Call, CallCommand } from '../call/index.ts';
 import type { CallKey } from '../state/index.ts';
+import type { Alarm } from './alarm.ts';
 
 /** What never changes of a call in its owner's hands. */
 export interface CallIdentity {
@@ -34,10 +35,8 @@ export interface RunningCall extends CallIdentity {
   checkpointed: Checkpointed | undefined;
   /** Its entry in the call index, which never changes, is written. */
   indexed: boolean;
-  timer: Timer | undefined;
-  /** When `timer` runs, and when the call wants to be woken: not before that. */
-  timerDueMs: number;
-  wakeAtMs: number;
+  /** Wakes the call. */
+  readonly alarm: Alarm;
   /**
    * It has ended, and lingers here for what is sent again (32 s over UDP): it takes no one's room any more. Once every phone has heard
    * of the end an adopter need not know it: its 481 ends a repeated BYE as well as a 200.
