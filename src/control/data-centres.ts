@@ -85,7 +85,10 @@ export class DataCentres {
   #work: Promise<void> = Promise.resolve();
   #timer: Timer | undefined;
   #lastTickMs: number;
-  #desertionLookedAtUtcMs = 0;
+  /** Since when we have not heard of our secondary, and whether phones were here then. */
+  #outOfSight: { readonly fromUtcMs: number; readonly hadPhones: boolean; looked: boolean } | undefined;
+  /** Of which take-over users have come here. */
+  readonly #guests = new Map<string, number>();
   #headsOf = new WeakMap<DirectorySnapshot, string>();
 
   static async start(options: DataCentreOptions, context: DataCentresContext): Promise<DataCentres> {
@@ -281,7 +284,13 @@ export class DataCentres {
 
   #ours(): Meeting {
     const { dataCentre } = this.#options;
-    return { v: 1, dataCentre, terms: [...this.#terms.values()], heads: this.#heads() };
+    return {
+      v: 1,
+      dataCentre,
+      terms: [...this.#terms.values()],
+      heads: this.#heads(),
+      guests: [...this.#guests.keys()],
+    };
   }
 
   #heard(peer: string, data: unknown): Promise<void> {
@@ -294,7 +303,7 @@ export class DataCentres {
     return this.#inTurn(async () => {
       const { clock } = this.#context;
       const gapFromUtcMs = seen.heardUtcMs;
-      await this.#compare(peer, meeting.terms, gapFromUtcMs);
+      await this.#compare(peer, meeting, gapFromUtcMs);
       if (!seen.met) this.#context.log.info({ peer }, 'dc.heard');
       seen.met = true;
       seen.heardMs = clock.nowMs();
@@ -304,7 +313,7 @@ export class DataCentres {
     });
   }
 
-  async #compare(peer: string, terms: readonly Term[], gapFromUtcMs: number): Promise<void> {
+  async #compare(peer: string, { terms, guests }: Meeting, gapFromUtcMs: number): Promise<void> {
     const { dataCentre: home, secondary } = this.#options;
     const { clock } = this.#context;
     if (peer === secondary) {
@@ -312,7 +321,9 @@ export class DataCentres {
       const heard = terms.find((term) => term.home === home);
       const tookOver = heard !== undefined && heard.number > present.number && heard.serving === secondary;
       const phonesStayed =
-        tookOver && present.serving === home && (await this.#phonesCameAfter(gapFromUtcMs + MARGIN_MS));
+        tookOver &&
+        present.serving === home &&
+        (!guests.includes(home) || (await this.#phonesCame(home, gapFromUtcMs + MARGIN_MS)));
       await this.#putIf(termWhenHomeHears(present, heard, { secondary, phonesStayed, utcMs: clock.utcMs() }));
     }
     if (this.#primaries().includes(peer)) {
@@ -326,6 +337,7 @@ export class DataCentres {
     const { dataCentre: home, secondary, lostAfterSec, registrationSec } = this.#options;
     const { clock, log } = this.#context;
     for (const primary of this.#primaries()) {
+      await this.#lookForGuests(primary);
       const seen = this.#seen.get(primary)!;
       const silentMs = nowMs - seen.heardMs;
       if (silentMs < (seen.met ? lostAfterSec * 1000 : NEVER_MET_GRACE_MS)) continue;
@@ -334,34 +346,48 @@ export class DataCentres {
       log.error({ dataCentre: primary, silentSec: Math.round(silentMs / 1000) }, 'dc.lost');
       await this.#put(taken);
     }
-    const seen = this.#seen.get(secondary)!;
-    const wholeMs = registrationSec * 1000 + MARGIN_MS;
-    const isDue = nowMs - seen.heardMs > wholeMs && seen.heardUtcMs !== this.#desertionLookedAtUtcMs;
-    if (!seen.met || !isDue) return;
-    // Once for each loss: whoever was registered had to ask again meanwhile.
-    this.#desertionLookedAtUtcMs = seen.heardUtcMs;
-    const had = await this.#phonesCameAfter(seen.heardUtcMs - wholeMs, seen.heardUtcMs + MARGIN_MS);
-    if (!had || (await this.#phonesCameAfter(seen.heardUtcMs + MARGIN_MS))) return;
+    const { met, heardMs, heardUtcMs } = this.#seen.get(secondary)!;
+    const silentMs = nowMs - heardMs;
+    if (!met || silentMs <= MARGIN_MS) return;
+    if (this.#outOfSight?.fromUtcMs !== heardUtcMs) {
+      const hadPhones = await this.#phonesCame(home, 0, heardUtcMs + MARGIN_MS);
+      this.#outOfSight = { fromUtcMs: heardUtcMs, hadPhones, looked: false };
+    }
+    const outOfSight = this.#outOfSight;
+    if (!outOfSight.hadPhones || outOfSight.looked || silentMs <= registrationSec * 1000 + 2 * MARGIN_MS)
+      return;
+    // Once for each loss: whoever was registered had to ask again meanwhile. Who leaves later has other reasons.
+    outOfSight.looked = true;
+    if (await this.#phonesCame(home, heardUtcMs + MARGIN_MS)) return;
     log.error({ dataCentre: home }, 'dc.deserted');
     await this.#putIf(termWhenDeserted(this.#terms.get(home)!, secondary, clock.utcMs()));
   }
 
+  /** Until the first has come: a take-over to which nobody came was none. */
+  async #lookForGuests(primary: string): Promise<void> {
+    const { serving, number, sinceUtcMs } = this.#terms.get(primary)!;
+    if (serving !== this.#options.dataCentre) this.#guests.delete(primary);
+    else if (this.#guests.get(primary) !== number && (await this.#phonesCame(primary, sinceUtcMs, Infinity)))
+      this.#guests.set(primary, number);
+  }
+
   /**
-   * Whether phones of our own users registered here in that time. Those of the last seconds do not count: they may have come since the
+   * Whether phones of that home's users registered here in that time. Those of the last seconds do not count: they may have come since the
    * way is free again.
    */
-  async #phonesCameAfter(
+  async #phonesCame(
+    home: string,
     fromUtcMs: number,
     toUtcMs = this.#context.clock.utcMs() - MARGIN_MS,
   ): Promise<boolean> {
-    const { places, dataCentre } = this.#options;
+    const { places } = this.#options;
     const { state } = this.#context;
     for (const index of this.#context.directories().accounts) {
       const stored = await state.list<Binding>(index.snapshot.account, 'registration');
       for (const { value } of stored) {
         if (value.registeredUtcMs < fromUtcMs || value.registeredUtcMs > toUtcMs) continue;
         const user = index.userById(value.userId);
-        if (user !== undefined && homeOfUser(places, index, user) === dataCentre) return true;
+        if (user !== undefined && homeOfUser(places, index, user) === home) return true;
       }
     }
     return false;

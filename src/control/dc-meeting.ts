@@ -6,6 +6,8 @@ export interface Meeting {
   readonly dataCentre: string;
   readonly terms: readonly Term[];
   readonly heads: Heads;
+  /** Homes whose users have registered at the sender since it took them over. */
+  readonly guests: readonly string[];
 }
 
 /** Which snapshot of each account counts there. */
@@ -16,10 +18,11 @@ const WHY: ReadonlySet<string> = new Set<Term['why']>(['first', 'lost', 'returne
 
 /** Undefined for what is none. A later version may add; what we know must be as we know it. */
 export function readMeeting(data: unknown): Meeting | undefined {
-  const { dataCentre, terms, heads } = (data ?? {}) as Record<string, unknown>;
+  const { dataCentre, terms, heads, guests = [] } = (data ?? {}) as Record<string, unknown>;
   if (typeof dataCentre !== 'string' || !Array.isArray(terms) || !Array.isArray(heads)) return undefined;
   if (terms.length > MAX_ENTRIES || heads.length > MAX_ENTRIES) return undefined;
-  return terms.every(isTerm) && heads.every(isHead) ? { v: 1, dataCentre, terms, heads } : undefined;
+  if (!Array.isArray(guests) || !guests.every((home) => typeof home === 'string')) return undefined;
+  return terms.every(isTerm) && heads.every(isHead) ? { v: 1, dataCentre, terms, heads, guests } : undefined;
 }
 
 function isTerm(data: unknown): data is Term {

@@ -45,7 +45,10 @@ export function termWhenDeserted(present: Term, secondary: string, utcMs: number
   return { ...present, serving: secondary, sinceUtcMs: utcMs, why: 'unsure' };
 }
 
-/** The home hears what its secondary holds. `phonesStayed`: phones of ours registered here while we did not hear of each other. */
+/**
+ * The home hears what its secondary holds. `phonesStayed`: phones of ours registered here while we did not hear of each other, or none came
+ * to the secondary.
+ */
 export function termWhenHomeHears(
   present: Term,
   heard: Term | undefined,

@@ -5,6 +5,8 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
+import { findProcesses } from '../../src/control/index.ts';
+import { killExact } from '../../src/native/index.ts';
 
 export const ROOT = path.resolve(import.meta.dirname, '../..');
 const MAIN = path.join(ROOT, 'dist/cli/main.js');
@@ -14,6 +16,10 @@ export interface InstallationOptions {
   readonly config?: string;
   readonly topology?: string;
   readonly arguments?: readonly string[];
+  /** A network namespace to run in, with ports of its own. */
+  readonly namespace?: string;
+  /** Where state lies; absent: a fresh directory, gone with the installation. */
+  readonly data?: string;
 }
 
 /** A whole Twinline of its own: real processes, own ports, own data directory; gone without a trace when closed. */
@@ -24,6 +30,7 @@ export class Installation {
   readonly data: string;
   readonly #child: ChildProcess;
   #output = '';
+  #keepsData = false;
   #lastLogs: Record<string, string> | undefined;
   #exit: { code: number | null; signal: NodeJS.Signals | null } | undefined;
 
@@ -51,9 +58,9 @@ export class Installation {
   /** Resolves when it has said `ready`; rejects with what it said instead. */
   static async start(options: InstallationOptions = {}): Promise<Installation> {
     if (!existsSync(MAIN)) throw new Error('dist/ is missing: run `npm run build` first');
-    const portBase = await freePortBase();
+    const portBase = options.namespace === undefined ? await freePortBase() : 5_000;
     const mediaFrom = 16_384 + 2 * Math.floor(Math.random() * 1_000);
-    const data = mkdtempSync(path.join(tmpdir(), 'twinline-test-'));
+    const data = options.data ?? mkdtempSync(path.join(tmpdir(), 'twinline-test-'));
     const args = [
       MAIN,
       'up',
@@ -67,8 +74,13 @@ export class Installation {
       ...(options.topology === undefined ? [] : ['--topology', options.topology]),
       ...(options.arguments ?? []),
     ];
-    const child = spawn(process.execPath, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] });
+    const [file = '', ...words] =
+      options.namespace === undefined
+        ? [process.execPath, ...args]
+        : ['ip', 'netns', 'exec', options.namespace, process.execPath, ...args];
+    const child = spawn(file, words, { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] });
     const installation = new Installation(child, portBase, [mediaFrom, mediaFrom + 3_999], data);
+    installation.#keepsData = options.data !== undefined;
     await installation.#ready();
     return installation;
   }
@@ -113,8 +125,22 @@ export class Installation {
       await gone;
     }
     this.#lastLogs ??= this.logs();
-    if (process.env['TWINLINE_KEEP_DATA'] === undefined) rmSync(this.data, { recursive: true, force: true });
+    if (process.env['TWINLINE_KEEP_DATA'] === undefined && !this.#keepsData)
+      rmSync(this.data, { recursive: true, force: true });
     return this.#exit!;
+  }
+
+  /** Ends every process of it at one moment, as a power cut does; what lies on the disk stays. */
+  async killAll(): Promise<void> {
+    const gone = new Promise<void>((resolve) => {
+      if (this.#exit === undefined) this.#child.once('exit', () => resolve());
+      else resolve();
+    });
+    const all = findProcesses(path.join(this.data, 'run/plan.json'));
+    // `ip netns exec` becomes the launcher.
+    this.#child.kill('SIGKILL');
+    for (const { pid, startTime } of all) killExact(pid, startTime, 'SIGKILL');
+    await gone;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

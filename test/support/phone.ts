@@ -144,6 +144,48 @@ export class Phone implements PhoneCore {
     return Promise.all(this.registrations.map((registration) => registration.register(expiresSec)));
   }
 
+  /**
+   * Stays registered at the first of its servers that takes it, in their order (RFC 3263 §4.3): whenever a refresh fails it goes on with
+   * the next, after the last with the first. Resolves when it is registered for the first time; `flowEvents` tells each further `registered at …`.
+   */
+  async registerWhereServed(expiresSec?: number, first = 0): Promise<SipResponse> {
+    const servers = this.options.servers ?? [];
+    for (let round = 0; ; round++) {
+      for (const [at, server] of servers.entries()) {
+        if (round === 0 && at < first) continue;
+        if (this.#closed) throw new Error(`${this.options.user} was closed`);
+        const flow = await this.transport.flowTo(server).catch(() => undefined);
+        if (flow === undefined) continue;
+        const registration = new Registration(this, {
+          regId: 1,
+          server,
+          flow,
+          contact: (over, regId) => this.#registeredContact(over, regId),
+          onDead: (_, reason) => {
+            this.flowEvents.add(`dead: ${reason}`);
+            registration.close();
+            void this.registerWhereServed(expiresSec, (at + 1) % servers.length).catch(() => {});
+          },
+        });
+        const response = await registration.register(expiresSec);
+        if (response.status < 300) {
+          this.registrations[0]?.close();
+          this.registrations[0] = registration;
+          this.flowEvents.add(`registered at ${server.address}`);
+          return response;
+        }
+        this.flowEvents.add(`not at ${server.address}: ${response.status} ${response.reason}`);
+        if (at === servers.length - 1)
+          await new Promise<void>((resolve) => this.clock.after(1000, () => resolve()));
+      }
+    }
+  }
+
+  /** The server that it is registered at. */
+  get registeredAt(): Endpoint | undefined {
+    return this.registrations.find(({ registered }) => registered)?.server;
+  }
+
   async unregister(options: { readonly all?: boolean } = {}): Promise<SipResponse[]> {
     return Promise.all(this.registrations.map((registration) => registration.unregister(options.all)));
   }
