@@ -12,5 +12,6 @@ export {
   summaryOf,
 } from './lookup.ts';
 export { CALL_SCHEMA_VERSION, type Call, type CallState, callStates } from './model.ts';
+export { recordOf } from './record.ts';
 export { beginCall, step } from './step.ts';
 export type * from './types.ts';

@@ -5,7 +5,9 @@ import {
   type Directories,
   type DirectorySnapshot,
   homeOfUser,
+  lastAlive,
   type Places,
+  putAlive,
   putTerm,
   type Term,
   takeSnapshot,
@@ -16,6 +18,7 @@ import type { StatePort } from '../state/index.ts';
 import { type DataCentrePeer, linkDataCentres } from './dc-links.ts';
 import { type DataCentresStatus, type Heads, type Meeting, readMeeting } from './dc-meeting.ts';
 import { SnapshotReceiver, sendSnapshot } from './dc-snapshots.ts';
+import { recordLostCalls } from './lost-calls.ts';
 import {
   termAtStart,
   termReturned,
@@ -29,6 +32,8 @@ import {
 /** How often the data centres say what they hold. */
 const MEET_EVERY_MS = 1000;
 const ANSWER_MS = 3000;
+/** How exact the end of calls is known that die with the data centre. */
+const ALIVE_EVERY_MS = 10_000;
 /** One that was never heard of since our start may be starting too. */
 const NEVER_MET_GRACE_MS = 60_000;
 /** A loop of ours that stood still has heard nobody meanwhile, which says nothing about them. */
@@ -85,6 +90,7 @@ export class DataCentres {
   #work: Promise<void> = Promise.resolve();
   #timer: Timer | undefined;
   #lastTickMs: number;
+  #saidAliveMs = Number.NEGATIVE_INFINITY;
   /** Since when we have not heard of our secondary, and whether phones were here then. */
   #outOfSight: { readonly fromUtcMs: number; readonly hadPhones: boolean; looked: boolean } | undefined;
   /** Of which take-over users have come here. */
@@ -120,6 +126,11 @@ export class DataCentres {
     const utcMs = clock.utcMs();
     const begun = termAtStart(this.#terms.get(home), { home, secondary, uninterrupted, utcMs });
     if (begun !== undefined) await this.#put(begun);
+    if (!uninterrupted) {
+      const accounts = this.#context.directories().accounts.map(({ snapshot }) => snapshot.account);
+      const lastAliveUtcMs = await lastAlive(state);
+      await recordLostCalls(state, accounts, { dataCentre: home, lastAliveUtcMs, log });
+    }
     for (const primary of this.#primaries()) {
       if (!this.#terms.has(primary)) this.#terms.set(primary, unmetTerm(primary));
     }
@@ -237,6 +248,10 @@ export class DataCentres {
     this.#lastTickMs = nowMs;
     for (const { id } of this.#options.peers) this.#meet(id);
     void this.#inTurn(() => this.#look(nowMs));
+    if (nowMs - this.#saidAliveMs >= ALIVE_EVERY_MS) {
+      this.#saidAliveMs = nowMs;
+      putAlive(this.#context.state, clock.utcMs()).catch(() => {});
+    }
     this.#timer = clock.after(MEET_EVERY_MS, () => this.#tick());
   }
 

@@ -1,4 +1,4 @@
-import type { CompiledQuery } from 'kysely';
+import { type CompiledQuery, sql } from 'kysely';
 import type { AccountId, Clock, Logger, Timer } from '../base/index.ts';
 import type { StatePort } from '../state/index.ts';
 import type { Database, Tables } from './database.ts';
@@ -135,7 +135,9 @@ function insertion(database: Database, rows: readonly Row[]): CompiledQuery {
             Object.fromEntries(COLUMNS.map((name) => [name, ref(`excluded.${name}`)])),
           )
           // An adopter knows what became of the call; what its dead predecessor had written comes to nothing.
-          .whereRef('call_records.adoptions', '<=', 'excluded.adoptions'),
+          .whereRef('call_records.adoptions', '<=', 'excluded.adoptions')
+          // A call that ended in the moment in which its data centre died has its own record.
+          .where(sql<boolean>`excluded.outcome <> 'dc-lost'`),
       )
       .compile();
     known.set(rows.length, statement);

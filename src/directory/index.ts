@@ -14,7 +14,9 @@ export { type Directories, type DirectoryIndex, indexDirectories, indexSnapshot 
 export { homeOf, homeOfUser, type Places, regionOf } from './places.ts';
 export { describeProblem, type Problem } from './problem.ts';
 export {
+  lastAlive,
   newerTerm,
+  putAlive,
   putTerm,
   type ServingHere,
   type ServingRefusal,

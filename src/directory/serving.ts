@@ -33,6 +33,17 @@ export async function putTerm(state: Pick<StatePort, 'commit'>, term: Term): Pro
   await state.commit([{ op: 'put', key, value: term }], { durability: 'durable' });
 }
 
+/** When control of this data centre was last seen alive; 0: never. */
+export async function lastAlive(state: Pick<StatePort, 'get'>): Promise<number> {
+  return (await state.get<{ utcMs: number }>(ALIVE))?.value.utcMs ?? 0;
+}
+
+export async function putAlive(state: Pick<StatePort, 'commit'>, utcMs: number): Promise<void> {
+  await state.commit([{ op: 'put', key: ALIVE, value: { v: 1, utcMs } }], { durability: 'volatile' });
+}
+
+const ALIVE = { account: DATA_CENTRES, kind: 'directory', id: 'alive' } as const;
+
 /** Of two terms of one home the one that counts. At the same number the home does: it is certain only when an operator, or both, say so. */
 export function newerTerm(one: Term, other: Term): Term {
   if (one.number !== other.number) return one.number > other.number ? one : other;

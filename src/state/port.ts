@@ -65,7 +65,15 @@ export interface StateCapabilities {
 export type Durability = 'volatile' | 'durable';
 
 /** `call` and `call-index` are volatile; all others durable. */
-export type StateKind = 'call' | 'call-index' | 'registration' | 'lockout' | 'directory' | 'certificate';
+export type StateKind =
+  | 'call'
+  | 'call-index'
+  | 'registration'
+  | 'lockout'
+  | 'directory'
+  | 'certificate'
+  /** That a call began, for who finds it after the loss of the whole data centre. */
+  | 'trace';
 
 export interface StateKey {
   readonly account: AccountId;

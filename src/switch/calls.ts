@@ -58,6 +58,10 @@ export interface CallTableOptions {
   readonly onOver: (call: RunningCall) => void;
   /** Nothing of it is left. */
   readonly onForgotten: (call: RunningCall) => void;
+  /** Something happened to it. */
+  readonly onStepped?: ((call: RunningCall) => void) | undefined;
+  /** Its end is in the records and it is gone from the state. */
+  readonly onKept?: ((call: RunningCall) => void) | undefined;
 }
 
 /**
@@ -83,7 +87,10 @@ export class CallTable {
       {
         ...options,
         onLost: (running) => this.#forget(running),
-        onDeleted: (running) => this.#settle(running),
+        onDeleted: (running) => {
+          options.onKept?.(running);
+          this.#settle(running);
+        },
       },
       carrier,
     );
@@ -316,6 +323,7 @@ export class CallTable {
   #apply(running: RunningCall, { call, commands, wakeAtMs }: Step<Call>): Promise<void> {
     running.call = call;
     if (call === undefined || call.state === 'ended') this.#over(running);
+    this.#options.onStepped?.(running);
     const asked: CallCommand[] = [];
     let leaves = false;
     for (const command of commands) {

@@ -44,6 +44,7 @@ import {
 } from '../sip/index.ts';
 import type { Sealer, StatePort } from '../state/index.ts';
 import { Bundles } from './bundles.ts';
+import { CallTraces } from './call-traces.ts';
 import { CallTable } from './calls.ts';
 import { CallCarrier } from './carry-out.ts';
 import { Edges } from './edges.ts';
@@ -154,6 +155,8 @@ export class CallSwitch {
       confirmed: () => this.#doubt,
       stillOwned: ({ bundle }, epoch) => this.#bundles.owns(bundle, epoch),
     });
+    // Where another data centre takes over nobody is left to complete the records.
+    const traces = options.serving && new CallTraces({ state, clock, log });
     this.#calls = new CallTable(
       {
         clock,
@@ -167,6 +170,8 @@ export class CallSwitch {
         snapshot: (account, number) => this.#snapshot(account, number),
         onOver: (running) => this.#onOver(running),
         onForgotten: (running) => this.#onForgotten(running),
+        onStepped: traces && ((running) => traces.stepped(running)),
+        onKept: traces && ((running) => traces.kept(running)),
       },
       carrier,
     );
