@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { header, RFC_TIMES } from '../../src/sip/index.ts';
+import { callRecords } from '../support/call-records.ts';
 import { makeAuthority } from '../support/certificates.ts';
 import { Installation, ROOT } from '../support/installation.ts';
 import { MachineNetwork } from '../support/namespaces.ts';
@@ -122,6 +123,8 @@ describe.skipIf(why !== undefined)('two data centres, each with its pair of zone
   const until = async (what: string, wished: () => Promise<boolean>): Promise<void> => {
     const endMs = performance.now() + BACK_WITHIN_MS;
     while (!(await wished())) {
+      // Files are no events: the question to the installation is what takes time.
+      await status(ams).catch(() => {});
       if (performance.now() > endMs) throw new Error(`not within ${BACK_WITHIN_MS / 1000} s: ${what}`);
     }
   };
@@ -224,6 +227,22 @@ describe.skipIf(why !== undefined)('two data centres, each with its pair of zone
       ),
     );
     expect(marks()).toEqual(since);
+  });
+
+  it('the call that was up when fra died has its record, which says so (PH-ZONE-10)', async () => {
+    await until('the record is in the database', async () =>
+      callRecords(fra).some(({ outcome }) => outcome === 'dc-lost'),
+    );
+    expect(
+      callRecords(fra).map(({ outcome, reason, answeredUtcMs }) => [
+        outcome,
+        reason,
+        answeredUtcMs !== undefined,
+      ]),
+    ).toEqual([
+      ['answered', undefined, true],
+      ['dc-lost', 'data centre fra was lost', true],
+    ]);
   });
 
   it('an operator returns fra: a call at ams goes on there, the phones come home and call', async () => {
