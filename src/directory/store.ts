@@ -142,6 +142,8 @@ export async function watchDirectories(
   };
 
   await refresh();
+  // Where the state tells of changes they are seen at once; looking now and then stays, for what is not told.
+  const stopHearing = state.onChanged?.(INSTALLATION, 'directory', () => void refresh().catch(() => {}));
   let timer = clock.after(pollMs, poll);
   function poll(): void {
     refresh()
@@ -157,6 +159,7 @@ export async function watchDirectories(
     refresh,
     close() {
       closed = true;
+      stopHearing?.();
       timer.cancel();
     },
   };

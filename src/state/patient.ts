@@ -48,6 +48,9 @@ export function patientInAdoption(
     append: (account, logName, entry) => state.append(account, logName, entry),
     read: (account, logName, after, limit) => state.read(account, logName, after, limit),
     onRestored: (listener) => state.onRestored?.(listener) ?? (() => {}),
+    ...(state.onChanged && {
+      onChanged: (account, kind, listener) => state.onChanged!(account, kind, listener),
+    }),
     close: () => state.close(),
   };
 }

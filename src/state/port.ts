@@ -43,8 +43,17 @@ export interface StatePort {
    */
   onRestored?(listener: () => void): () => void;
 
+  /**
+   * Tells at once when values of the kind may have changed; in vain now and then, and after every reconnection, so that whoever looks
+   * whenever told misses nothing. Gives how to stop. Absent where one has to look now and then (`capabilities.changeFeed`).
+   */
+  onChanged?(account: AccountId, kind: ChangeFeedKind, listener: () => void): () => void;
+
   close(): Promise<void>;
 }
+
+/** What changes seldom and is waited for. */
+export type ChangeFeedKind = 'directory' | 'certificate';
 
 /** The reading half, for processes that own nothing. */
 export type StateReader = Pick<
@@ -56,6 +65,8 @@ export interface StateCapabilities {
   readonly engine: 'memory' | 'lmdb' | 'redis';
   /** Values written here can be read on another machine. */
   readonly acrossMachines: boolean;
+  /** `onChanged` is there. */
+  readonly changeFeed?: boolean;
 }
 
 /**

@@ -1,6 +1,7 @@
 import type { Command, Redis, RedisOptions } from 'ioredis';
 import { type Logger, TwinlineError } from '../base/index.ts';
 import { messageOf, redisError } from './redis-errors.ts';
+import { ChangeFeed, feedOptions } from './redis-feed.ts';
 import { describePlace, type RedisCredentials, type RedisPlace } from './redis-place.ts';
 import { REDIS_SCRIPTS, type ScriptName } from './redis-scripts.ts';
 
@@ -60,6 +61,7 @@ export interface RedisClient {
  */
 export class RedisConnection {
   readonly where: string;
+  readonly feed: ChangeFeed;
   readonly #redis: Redis;
   readonly #command: typeof Command;
   readonly #log: Logger;
@@ -86,6 +88,8 @@ export class RedisConnection {
     this.#log = options.log;
     this.#command = ioredis.Command;
     this.#redis = new ioredis.Redis(clientOptions(options));
+    const { Redis } = ioredis;
+    this.feed = new ChangeFeed(() => new Redis(feedOptions(clientOptions(options))), options.log);
     this.#redis.on('ready', () => this.#up());
     this.#redis.on('close', () => this.#down());
     this.#redis.on('connecting', () => {
@@ -183,6 +187,7 @@ export class RedisConnection {
     clearInterval(this.#watch);
     clearInterval(this.#downWatch);
     this.#refuseAll(new TwinlineError('state_closed', 'this port of the state was closed'));
+    this.feed.close();
     this.#redis.disconnect();
   }
 
@@ -238,7 +243,10 @@ export class RedisConnection {
     this.ups++;
     this.upSinceMs = performance.now();
     this.#lastError = undefined;
-    if (this.ups > 1) this.#log.warn({ state: this.where }, 'state.back');
+    if (this.ups > 1) {
+      this.#log.warn({ state: this.where }, 'state.back');
+      this.feed.renew();
+    }
     this.#loadScripts();
     for (const listener of [...this.#listeners]) {
       try {

@@ -30,6 +30,10 @@ export function indexOfPrefix(account: AccountId, kind: StateKind, idPrefix: str
   return indexIn(partitionOf(account, kind, idPrefix), account, kind);
 }
 
+/** Where changes of a kind are told. Messages know no databases, so its number is in the name. */
+export const changeChannel = (database: number, account: AccountId, kind: StateKind): string =>
+  `twinline/${database}/${kindPrefix(account, kind)}`.replaceAll(',', '%2c');
+
 /** Glob that matches the indexes of a kind in every partition. */
 export const indexPattern = (account: AccountId, kind: StateKind): string =>
   `{*}${globbed(kindPrefix(account, kind).slice(0, -1))}`;

@@ -8,7 +8,7 @@ import { createHash } from 'node:crypto';
 /**
  * The lease check and every write of a commit.
  * KEYS: the fence's lease if there is one; then per write the record and its index.
- * ARGV: the fence's epoch or '', 'v' or 'd'; then per write the record, how, milliseconds to live or '', member or ''.
+ * ARGV: the fence's epoch or '', 'v' or 'd', channels by commas or ''; then per write the record, how, milliseconds to live or '', member or ''.
  * `how`: 'g' the time was given, 'n' it is at least one above what was there, 'r' written again: only over something older.
  * Gives {1, owner, then for each time that had to be set later where the record stands and the time} or {0, epoch that is stored or '', 1 if released}.
  */
@@ -21,7 +21,7 @@ if ARGV[1] ~= '' then
 end
 local volatile = ARGV[2] == 'v'
 local done = {1, owner}
-for a = 3, #ARGV, 4 do
+for a = 4, #ARGV, 4 do
   local key, new, how, ttl, member = KEYS[k], ARGV[a], ARGV[a + 1], ARGV[a + 2], ARGV[a + 3]
   local old = redis.call('GETRANGE', key, 0, 63)
   local write, there = true, false
@@ -60,6 +60,7 @@ for a = 3, #ARGV, 4 do
   end
   k = k + 2
 end
+for channel in string.gmatch(ARGV[3], '[^,]+') do redis.call('PUBLISH', channel, '') end
 return done`;
 
 /**

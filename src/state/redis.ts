@@ -11,6 +11,7 @@ import {
   type ZoneId,
 } from '../base/index.ts';
 import type {
+  ChangeFeedKind,
   Durability,
   Fence,
   Lease,
@@ -24,7 +25,15 @@ import type {
 import { isVolatile, recordOf, TOMBSTONE_LIFE_MS } from './record.ts';
 import { type Argument, RedisConnection } from './redis-connection.ts';
 import { Journal } from './redis-journal.ts';
-import { indexOf, LEASE_INDEX, memberOf, redisKey, redisLeaseKey, redisLogKey } from './redis-keys.ts';
+import {
+  changeChannel,
+  indexOf,
+  LEASE_INDEX,
+  memberOf,
+  redisKey,
+  redisLeaseKey,
+  redisLogKey,
+} from './redis-keys.ts';
 import { claim, examineServer } from './redis-open.ts';
 import type { RedisCredentials, RedisPlace } from './redis-place.ts';
 import { encodeRedisRecord, type Writer } from './redis-record.ts';
@@ -44,8 +53,9 @@ export interface RedisStateOptions {
 }
 
 export interface RedisState extends StatePort {
-  readonly capabilities: { readonly engine: 'redis'; readonly acrossMachines: true };
+  readonly capabilities: typeof CAPABILITIES;
   onRestored(listener: () => void): () => void;
+  onChanged(account: AccountId, kind: ChangeFeedKind, listener: () => void): () => void;
 }
 
 const OPEN_WITHIN_MS = 5000;
@@ -63,7 +73,7 @@ const RESTORING_MS = 3000;
 const RESTORING_LOOK_MS = 200;
 const MAX_ASSERTS = 3;
 /** Where the writes begin among a commit's arguments, and where a record has its time. */
-const FIRST_WRITE_AT = 2;
+const FIRST_WRITE_AT = 3;
 const ARGUMENTS_PER_WRITE = 4;
 const UPDATED_AT = 16;
 /** Shorter than what the connection takes for a dead server. */
@@ -98,7 +108,7 @@ export async function claimRedis(
   }
 }
 
-const CAPABILITIES = { engine: 'redis', acrossMachines: true } as const;
+const CAPABILITIES = { engine: 'redis', acrossMachines: true, changeFeed: true } as const;
 
 async function connectRedis(options: RedisStateOptions): Promise<RedisConnection> {
   const { place, credentials, log, zone, openWithinMs = OPEN_WITHIN_MS } = options;
@@ -239,6 +249,20 @@ class RedisPort implements RedisState {
     return () => this.#restored.delete(listener);
   }
 
+  onChanged(account: AccountId, kind: ChangeFeedKind, listener: () => void): () => void {
+    return this.#connection.feed.listen(this.#channel(account, kind), listener);
+  }
+
+  #channel(account: AccountId, kind: StateKind): string {
+    return changeChannel(this.#options.place.database ?? 0, account, kind);
+  }
+
+  #channels(writes: readonly Write[]): string {
+    const told = writes.filter(({ key }) => key.kind === 'directory' || key.kind === 'certificate');
+    if (told.length === 0) return '';
+    return [...new Set(told.map(({ key }) => this.#channel(key.account, key.kind)))].join(',');
+  }
+
   async close(): Promise<void> {
     this.#refresh.cancel();
     this.#connection.close();
@@ -252,7 +276,11 @@ class RedisPort implements RedisState {
     const { clock, zone } = this.#options;
     const utcMs = clock.utcMs();
     const keys: string[] = fence === undefined ? [] : [redisLeaseKey(fence.bundle)];
-    const args: Argument[] = [fence === undefined ? '' : String(fence.epoch), volatile ? 'v' : 'd'];
+    const args: Argument[] = [
+      fence === undefined ? '' : String(fence.epoch),
+      volatile ? 'v' : 'd',
+      this.#channels(writes),
+    ];
     for (const write of writes) {
       const { key } = write;
       const record = recordOf(write, fence?.epoch ?? 0, utcMs, undefined);

@@ -277,7 +277,7 @@ describe.skipIf(!hasRedis)('a server that fails', () => {
     await state.commit([put(call('c'), 'first')], volatile);
     const late = (await raw.getBuffer(key))!;
     await state.commit([put(call('c'), 'second')], volatile);
-    const sent = ['', 'v', late, 'g', '', 'c'];
+    const sent = ['', 'v', '', late, 'g', '', 'c'];
     await raw.evalsha(REDIS_SCRIPTS.commit.sha, 2, key, `{${bundle}}1/demo/call`, ...sent);
     expect((await state.get(call('c')))?.value).toBe('second');
     await state.commit([{ op: 'delete', key: call('c') }], volatile);
@@ -407,6 +407,40 @@ describe.skipIf(!hasRedis)('a server that fails', () => {
     expect((await reader.get(key))?.value).toBe(bundle);
     expect(await reader.list(demo, 'call-index')).toHaveLength(1);
     expect(await reader.list(demo, 'call-index', 'other')).toEqual([]);
+  });
+
+  test('a change of the directory is told at once, in its account alone; and again after a reconnection', async () => {
+    const [writer, listener] = [await open(server.port), await open(server.port, B)];
+    const told = { demo: 0, other: 0 };
+    const waiting: (() => void)[] = [];
+    const next = (): Promise<void> => new Promise((resolve) => waiting.push(resolve));
+    const connected = next();
+    const stop = listener.onChanged(demo, 'directory', () => {
+      told.demo++;
+      for (const resolve of waiting.splice(0)) resolve();
+    });
+    listener.onChanged('other, one' as AccountId, 'directory', () => told.other++);
+    await connected;
+    await listener.commit(
+      [put({ account: 'other, one' as AccountId, kind: 'directory', id: '0' }, 1)],
+      durable,
+    );
+    const before = { ...told };
+    const changed = next();
+    await writer.commit([put(registration('1001'), 1)], durable);
+    await writer.commit([put({ account: demo, kind: 'directory', id: '1' }, 1)], durable);
+    await changed;
+    expect(told.demo).toBe(before.demo + 1);
+    const back = next();
+    await server.kill();
+    await server.start();
+    await back;
+    stop();
+    const last = told.demo;
+    await writer.commit([put({ account: demo, kind: 'directory', id: '2' }, 1)], durable);
+    expect((await listener.get({ account: demo, kind: 'directory', id: '2' }))?.value).toBe(1);
+    expect(told.demo).toBe(last);
+    expect(told.other).toBeGreaterThan(0);
   });
 
   test('many commits of one turn leave in few packets', async () => {
