@@ -5,7 +5,11 @@ import {
   cseqOf,
   dialogFromRequest,
   fromOf,
+  headerValues,
   numberOf,
+  outboundOf,
+  parseNameAddr,
+  type SipRequest,
   tagOf,
   tokensOf,
 } from '../sip/index.ts';
@@ -103,6 +107,7 @@ function callerLegFor(work: Work, { invite, flow, caller, callerDevice }: NewCal
     device: callerDevice.id,
     mediaPolicy: mediaPolicyOf(work.ctx.snapshot, caller.siteId, callerDevice.mediaProfile),
     flow,
+    ...instanceOf(invite),
     state: 'calling',
     sipCallId: callIdOf(invite) ?? '',
     localTag: newTag(work),
@@ -114,6 +119,14 @@ function callerLegFor(work: Work, { invite, flow, caller, callerDevice }: NewCal
     peer: peerAllows({ update: false, timer: false }, invite),
     media,
   };
+}
+
+/** Phones that keep several flows name their instance in the Contact as a rule (RFC 5626 §4.1); others are known by their registration. */
+function instanceOf(invite: SipRequest): { instanceId?: string } {
+  const [contact] = headerValues(invite, 'Contact');
+  if (contact?.includes('+sip.instance') !== true) return {};
+  const { instanceId } = outboundOf(parseNameAddr(contact)?.params ?? {});
+  return instanceId === undefined ? {} : { instanceId };
 }
 
 function callFor({ id, invite, caller }: NewCall, ctx: CallContext): Call {

@@ -164,18 +164,25 @@ function samePhone(leg: Leg, bindings: readonly Binding[]): readonly Binding[] {
   const ofDevice = bindings.filter(({ deviceId }) => deviceId === leg.device);
   const target = leg.target?.contact ?? leg.dialog?.remoteTarget ?? '';
   const known =
-    ofDevice.find(({ flow }) => flow.id === leg.flow.id) ??
-    ofDevice.find(({ contact }) => contact === target);
+    ofDevice.find(({ contact }) => contact === target) ??
+    ofDevice.find(({ flow }) => flow.id === leg.flow.id);
   const instanceId = leg.instanceId ?? known?.instanceId;
   if (instanceId !== undefined) return ofDevice.filter((binding) => binding.instanceId === instanceId);
   const name = userAtHost(target);
   const named = ofDevice.filter(({ contact }) => userAtHost(contact) === name);
-  if (named.length > 0) return named;
+  const nameless = ofDevice.filter((binding) => binding.instanceId === undefined);
+  const same = named.filter((binding) => nameless.includes(binding));
+  if (same.length > 0) return same;
+  // Its own registration is gone already: by an outbound Contact (RFC 5626 §4.3) the phone has an instance, and this is the only one there.
+  if (known === undefined && target.includes(';ob') && isOnePhone(named)) return named;
   // A Contact made up anew with each connection, by the only phone at that address.
   const { address } = leg.flow.remote;
-  const there = ofDevice.filter(({ flow }) => flow.remote.address === address);
-  return new Set(there.map(({ instanceId: id, contact }) => id ?? contact)).size === 1 ? there : [];
+  const there = nameless.filter(({ flow }) => flow.remote.address === address);
+  return isOnePhone(there) ? there : [];
 }
+
+const isOnePhone = (bindings: readonly Binding[]): boolean =>
+  new Set(bindings.map(({ instanceId, contact }) => instanceId ?? contact)).size === 1;
 
 /** Without the port, which changes with each connection. */
 function userAtHost(uri: string): string {

@@ -3,10 +3,11 @@ import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Clock, type Logger, type Random, type Timer, TwinlineError } from '../base/index.ts';
 import { findProcesses } from '../control/index.ts';
-import { type Channel, type LinkListener, listenLink, type Peer } from '../link/index.ts';
+import { type Channel, type LinkListener, listenLink, type Peer, type ProcessRef } from '../link/index.ts';
 import { isSameProcess, killExact, processStartTime } from '../native/index.ts';
+import { watchEdges } from './edge-watch.ts';
 import { nodeFlags } from './node-flags.ts';
-import { launcherSocket, logDir } from './paths.ts';
+import { edgeSocket, launcherSocket, logDir } from './paths.ts';
 import type { Plan } from './plan.ts';
 
 export type LaunchedRole = 'edge' | 'zone' | 'control';
@@ -51,6 +52,7 @@ export class Launcher {
   readonly #running = new Map<string, Launched>();
   readonly #timers = new Set<Timer>();
   #listener: LinkListener | undefined;
+  #endWatch: () => void = () => {};
   #stopping: Promise<void> | undefined;
 
   constructor(options: LauncherOptions) {
@@ -83,6 +85,14 @@ export class Launcher {
         );
       throw error;
     }
+  }
+
+  /** Kills edges that hang; they are started again like all that ends. */
+  watchEdges(): void {
+    const { plan, self, clock, random, log } = this.#options;
+    const edges = plan.edges.map(({ id }) => ({ id, socket: edgeSocket(plan.data, id) }));
+    const onHung = ({ pid, startTime }: ProcessRef): void => void killExact(pid, startTime, 'SIGKILL');
+    this.#endWatch = watchEdges({ edges, self, clock, random, log, onHung });
   }
 
   /** Starts one process and gives its pid. Throws `already_running` when it runs. */
@@ -142,6 +152,7 @@ export class Launcher {
 
   async #stopAll(): Promise<void> {
     for (const timer of this.#timers) timer.cancel();
+    this.#endWatch();
     const untilMs = this.#options.clock.nowMs() + STOP_WITHIN_MS;
     for (const roles of [['control', 'zone'], ['edge']]) {
       const ending = [...this.#running.values()].filter(({ role }) => roles.includes(role));

@@ -20,6 +20,8 @@ export interface Plan {
   readonly edges: readonly { readonly id: EdgeId; readonly listeners: readonly PlannedListener[] }[];
   readonly zones: readonly PlannedZone[];
   readonly state: StateTopology;
+  /** How long an established call waits for a phone that no connection leads to. */
+  readonly keepLostPhoneMs?: number;
   /** Control's plain HTTP door: on loopback, whatever the SIP listeners bind. */
   readonly http: { readonly address: string; readonly port: number };
   /** Where RTP is received. */
@@ -104,6 +106,7 @@ export function makePlan(options: {
       };
     }),
     state: topology.state,
+    ...(topology.keepLostPhonesSec !== undefined && { keepLostPhoneMs: topology.keepLostPhonesSec * 1000 }),
     http: { address: loopback, port: portBase + topology.http.plain },
     mediaAddress: bind.reachedBy,
     configPath: options.configPath,

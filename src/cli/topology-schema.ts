@@ -30,6 +30,7 @@ export async function topologySchemas() {
       8,
     ).min(1, 'must name at least one edge'),
     http: record({ plain: offset(), tls: offset() }),
+    'keep-lost-phones': wholeNumber(1, 3600).optional(),
     'media-ports': matching(/^[0-9]{1,5}-[0-9]{1,5}$/, 'a range such as 16384-32767'),
     zones: list(
       record({

@@ -25,6 +25,8 @@ export interface Topology {
   /** Offsets to the port base. */
   readonly http: { readonly plain: number; readonly tls: number };
   readonly mediaPorts: PortRange;
+  /** How long an established call waits for a phone that no connection leads to, seconds; absent: 60. */
+  readonly keepLostPhonesSec?: number;
   readonly zones: readonly ZoneTopology[];
   readonly state: StateTopology;
   /** Absent in a file of one data centre. */
@@ -205,6 +207,7 @@ function topologyOf(value: Installation, range: PortRange, state: StateTopology,
     edges: value.edges.map((edge) => ({ id: edge.id as EdgeId, listeners: edge.listeners })),
     http: value.http,
     mediaPorts: range,
+    ...(value['keep-lost-phones'] !== undefined && { keepLostPhonesSec: value['keep-lost-phones'] }),
     state,
     zones: value.zones.map((zone) => ({
       id: zone.id as ZoneId,

@@ -81,6 +81,7 @@ export async function up(options: UpOptions, say: (text: string) => void): Promi
     const started = await Promise.race([bringUp(plan, launcher, say), failed, interrupted]);
     if (!(started instanceof Interrupted)) {
       isReady = true;
+      launcher.watchEdges();
       say(started);
       say('ready');
     }

@@ -172,9 +172,11 @@ class RunningEdge implements Edge {
     else channel.onFrame((frame) => this.#asked(frame));
   }
 
-  /** Control and launcher: `status`, `metrics`, `reload-certificates`. */
+  /** Control: `status`, `metrics`, `reload-certificates`. The launcher: `ping`. */
   async #asked(frame: Frame): Promise<Frame> {
     switch (frame.kind) {
+      case 'ping':
+        return { kind: frame.kind, data: {} };
       case 'status':
         return { kind: frame.kind, data: this.status() };
       case 'metrics':

@@ -51,6 +51,7 @@ export interface CallTableOptions {
   readonly tokens: Tokens;
   readonly bundles: Bundles;
   readonly serverName: string;
+  readonly keepLostPhoneMs?: number;
   readonly log: Logger;
   /** The snapshot of that number, or the newest when it is no longer kept. */
   readonly snapshot: (account: AccountId, number: number | undefined) => DirectorySnapshot | undefined;
@@ -306,7 +307,7 @@ export class CallTable {
   }
 
   #context(running: RunningCall): CallContext {
-    const { clock, random, tokens, serverName, snapshot } = this.#options;
+    const { clock, random, tokens, serverName, keepLostPhoneMs, snapshot } = this.#options;
     const found = snapshot(running.account, running.directoryNumber);
     if (found === undefined)
       throw new TwinlineError('no_directory', `no directory of account ${running.account}`);
@@ -317,6 +318,7 @@ export class CallTable {
       snapshot: found,
       token: tokens.mint(running.bundle),
       serverName,
+      ...(keepLostPhoneMs !== undefined && { keepLostPhoneMs }),
     };
   }
 

@@ -83,6 +83,8 @@ export interface CallSwitchOptions {
   readonly pairSecret: Uint8Array;
   readonly directories: DirectoryWatch;
   readonly serverName: string;
+  /** How long an established call waits for a phone that no connection leads to; absent: 60 s. */
+  readonly keepLostPhoneMs?: number;
   readonly log: Logger;
   /** Where there are several data centres: whose users are served here, and for how long a phone is registered. */
   readonly serving?: ServingHere & { readonly watch: ServingWatch; readonly registrationSec: number };
@@ -166,6 +168,7 @@ export class CallSwitch {
         tokens,
         bundles: this.#bundles,
         serverName,
+        ...(options.keepLostPhoneMs !== undefined && { keepLostPhoneMs: options.keepLostPhoneMs }),
         log,
         snapshot: (account, number) => this.#snapshot(account, number),
         onOver: (running) => this.#onOver(running),

@@ -4,6 +4,8 @@
  */
 export type { ChildRole, SpawnedProcess, Spawner } from './children.ts';
 export type { ProcessEnder } from './fencing.ts';
+export { Heartbeat } from './heartbeat.ts';
+export { readProcessFacts } from './proc-watch.ts';
 export type { ProcessFacts, ProcessWatch } from './process-facts.ts';
 export { startZone, type ZoneOptions } from './start.ts';
 export { BUNDLES_PER_SWITCH, Supervisor, type SupervisorOptions } from './supervisor.ts';

@@ -23,7 +23,7 @@ const EXPIRES_SEC = 300;
  */
 export class Registration {
   readonly regId: number;
-  readonly server: Endpoint;
+  server: Endpoint;
   flow: PhoneFlow;
   /** What the registrar granted; undefined while not registered. */
   expiresSec: number | undefined;

@@ -117,6 +117,8 @@ export class PhoneTransactions {
     const key = serverTransactionKey(request);
     const known = this.#entries.get(key);
     if (known !== undefined && isServer(known.tx)) {
+      // RFC 3261 §18.2.2: the answer goes where the request came from, now by this way.
+      known.flow = flow;
       this.#follow(known, receiveRequest(known.tx, request, this.#clock.nowMs(), this.#times));
       return;
     }
@@ -130,10 +132,18 @@ export class PhoneTransactions {
     this.#follow(entry, step);
   }
 
-  /** A connection ended: requests that wait for an answer over it get none. */
+  /** A connection ended: requests that wait for an answer over it get none, unless the phone has another flow to say them again over. */
   flowClosed(flow: PhoneFlow): void {
     for (const entry of [...this.#entries.values()]) {
-      if (entry.flow === flow && entry.client !== undefined) this.#follow(entry, transportFailed(entry.tx));
+      const { tx, client } = entry;
+      if (entry.flow !== flow || client === undefined || isServer(tx)) continue;
+      // A registration is of its flow and ends with it.
+      if (flow.instead === undefined || tx.request.startsWith('REGISTER ')) {
+        this.#follow(entry, transportFailed(tx));
+        continue;
+      }
+      entry.flow = flow.instead;
+      if (tx.state === 'Calling' || tx.state === 'Trying') entry.flow.send(tx.request);
     }
   }
 

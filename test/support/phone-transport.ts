@@ -20,6 +20,8 @@ export interface PhoneFlow {
   readonly local: Endpoint;
   readonly remote: Endpoint;
   readonly closed: boolean;
+  /** The phone's other flow, since this one has ended: what would have been sent here is sent there (RFC 5626). */
+  instead?: PhoneFlow;
   /** A SIP message as a byte string. On a closed flow nothing is sent and false comes back. */
   send(text: string): boolean;
   /** Bytes outside any message: keep-alives, garbage. */
@@ -258,14 +260,14 @@ export class PhoneTransport {
     socket: net.Socket,
     io: { send(bytes: Uint8Array): void; ping(): void; end(): void; destroy(): void },
   ): PhoneFlow {
-    const flow = {
+    const flow: PhoneFlow & { closed: boolean } = {
       transport: this.#options.transport,
       reliable: true,
       local: { address: socket.localAddress ?? '', port: socket.localPort ?? 0 },
       remote: { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 },
       closed: false,
       send(text: string): boolean {
-        if (flow.closed) return false;
+        if (flow.closed) return flow.instead?.send(text) ?? false;
         io.send(toBytes(text));
         return true;
       },

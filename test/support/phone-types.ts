@@ -53,7 +53,10 @@ export interface PhoneOptions {
   readonly password?: string;
   readonly displayName?: string;
   readonly transport?: PhoneTransportName;
-  /** Where all requests go; with outbound one flow to each. None: straight to the host of the URI. */
+  /**
+   * Where all requests go; with outbound one flow to each, without it to the first, and to the next when its connection ends
+   * (`recoverAfterMs`). None: straight to the host of the URI.
+   */
   readonly servers?: readonly Endpoint[];
   /** The address to bind, default 127.0.0.1. */
   readonly bind?: string;

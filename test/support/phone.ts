@@ -455,6 +455,10 @@ export class Phone implements PhoneCore {
 
   #flowClosed(flow: PhoneFlow, reason: string): void {
     if (this.#closed) return;
+    const other = this.registrations.find(
+      (one) => one.flow !== flow && !one.flow.closed && one.registered,
+    )?.flow;
+    if (other !== undefined) flow.instead = other;
     this.transactions.flowClosed(flow);
     this.flowEvents.add(`closed: ${reason}`);
     for (const registration of this.registrations) {
@@ -468,6 +472,13 @@ export class Phone implements PhoneCore {
     else this.#recover(registration);
   }
 
+  /** A phone without outbound goes through its list (RFC 3263 §4.3); with it each server has its own flow. */
+  #nextServer(server: Endpoint): Endpoint {
+    const { servers = [], instanceId } = this.options;
+    if (instanceId !== undefined) return server;
+    return servers[(servers.indexOf(server) + 1) % servers.length] ?? server;
+  }
+
   #recover(registration: Registration): void {
     registration.close();
     const { recoverAfterMs } = this.options;
@@ -476,6 +487,7 @@ export class Phone implements PhoneCore {
       if (this.#closed) return;
       void (async () => {
         try {
+          registration.server = this.#nextServer(registration.server);
           registration.flow = await this.transport.flowTo(registration.server, { fresh: true });
           const { status } = await registration.register();
           if (status < 300) this.flowEvents.add('recovered');
