@@ -13,6 +13,9 @@ import { legById, type Work } from './work.ts';
 const KEEP_MS = 60_000;
 /** One that rings waits for a phone whose edge died: it is back within seconds or not in time. */
 const KEEP_RINGING_MS = 10_000;
+/** A phone may register anew before we know of its loss; a flow that died without a word is doubted within the other time. */
+const REGISTERS_BEFORE_MS = 2_000;
+const UNNOTICED_MS = 30_000;
 /** The registrations are read again after so long, doubled each time: the phone may come back through any switch. */
 const LOOK_AGAIN_MS = { first: 500, most: 8_000 };
 
@@ -144,7 +147,7 @@ function otherFlowOf(leg: Leg, bindings: readonly Binding[], utcMs: number): Bin
   const isDead = ({ flow, registeredUtcMs }: Binding): boolean =>
     leg.leftFlows?.some((left) => left.flow === flow.id && registeredUtcMs <= left.utcMs) === true;
   return (
-    samePhone(leg, bindings)
+    samePhone(leg, bindings, utcMs)
       .filter((binding) => binding.expiresUtcMs > utcMs && !isDead(binding))
       .filter(({ flow }) => flow.id !== leg.flow.id || leg.lost !== undefined)
       // With an edge go all of its connections, whether this call knew them or not.
@@ -160,7 +163,7 @@ function otherFlowOf(leg: Leg, bindings: readonly Binding[], utcMs: number): Bin
  * The registrations of the phone at this leg. Several phones may share one device's credentials (PH-DEVICE-08), so the instance counts
  * (RFC 5626 §4.1), for phones without one the Contact, else where they are.
  */
-function samePhone(leg: Leg, bindings: readonly Binding[]): readonly Binding[] {
+function samePhone(leg: Leg, bindings: readonly Binding[], utcMs: number): readonly Binding[] {
   const ofDevice = bindings.filter(({ deviceId }) => deviceId === leg.device);
   const target = leg.target?.contact ?? leg.dialog?.remoteTarget ?? '';
   const known =
@@ -171,13 +174,17 @@ function samePhone(leg: Leg, bindings: readonly Binding[]): readonly Binding[] {
   const name = userAtHost(target);
   const named = ofDevice.filter(({ contact }) => userAtHost(contact) === name);
   const nameless = ofDevice.filter((binding) => binding.instanceId === undefined);
-  const same = named.filter((binding) => nameless.includes(binding));
+  // Such a phone has one flow: another is its own only if it was registered about when the first one was lost.
+  const sinceUtcMs = (leg.lost?.sinceUtcMs ?? utcMs - UNNOTICED_MS) - REGISTERS_BEFORE_MS;
+  const isBack = ({ contact, flow, registeredUtcMs }: Binding): boolean =>
+    contact === target || (flow.transport === leg.flow.transport && registeredUtcMs >= sinceUtcMs);
+  const same = named.filter((binding) => nameless.includes(binding) && isBack(binding));
   if (same.length > 0) return same;
   // Its own registration is gone already: by an outbound Contact (RFC 5626 §4.3) the phone has an instance, and this is the only one there.
   if (known === undefined && target.includes(';ob') && isOnePhone(named)) return named;
   // A Contact made up anew with each connection, by the only phone at that address.
   const { address } = leg.flow.remote;
-  const there = nameless.filter(({ flow }) => flow.remote.address === address);
+  const there = nameless.filter((binding) => binding.flow.remote.address === address && isBack(binding));
   return isOnePhone(there) ? there : [];
 }
 
