@@ -357,6 +357,85 @@ test('a full link sends new work elsewhere, and when all are full the caller get
   expect(bench.toClients.map(({ text }) => text.split(' ', 2)[1])).toEqual(['503', '503']);
 });
 
+test('switches that say nothing of their calls for 0.4 s get no more; the rest gets 503, but for emergencies', async () => {
+  const { bench, switches } = await pair();
+  for (let call = 0; call < 8; call++) bench.receive(invite(call));
+  await bench.pass(390);
+  bench.receive(invite(8));
+  await bench.pass(20);
+  const before = switches.flatMap(({ got }) => got).length;
+  expect(before).toBe(9);
+  for (const one of switches) one.got.length = 0;
+  // Each gets one more now and then, to see whether it keeps up again.
+  for (let call = 100; call < 200; call++) bench.receive(invite(call));
+  await bench.pass();
+  expect(switches.flatMap(({ got }) => got).length).toBeLessThanOrEqual(4);
+  expect(bench.toClients.length).toBeGreaterThanOrEqual(96);
+  for (const { text } of bench.toClients)
+    expect(text).toMatch(/^SIP\/2\.0 503 [\s\S]*\r\nRetry-After: 5\r\n/);
+  for (const one of switches) one.got.length = 0;
+  bench.receive(invite(300, { uri: 'sip:112@demo.twinline.test' }));
+  await bench.pass();
+  expect(switches.flatMap(({ got }) => got)).toHaveLength(1);
+});
+
+test('a switch that answers again gets calls again at once, whatever was lost before', async () => {
+  const { bench, a1, a2, b1, b2 } = await pair();
+  for (const one of [a2, b1, b2]) one.load(0.1, true);
+  await bench.pass();
+  bench.receive(invite(1));
+  bench.receive(invite(2));
+  await bench.pass(500);
+  // This one is to see whether it keeps up.
+  bench.receive(invite(3));
+  bench.receive(invite(4));
+  await bench.pass();
+  expect(a1.got).toHaveLength(3);
+  a1.send(phoneFlow(), response(100, 'INVITE', { callId: 'call-3@phone' }));
+  await bench.pass();
+  for (let call = 10; call < 20; call++) bench.receive(invite(call));
+  await bench.pass();
+  expect(a1.got).toHaveLength(13);
+});
+
+test('the ACK of its own 503 ends at the edge', async () => {
+  let asked = 0;
+  const state = {
+    get: async () => {
+      asked++;
+      return undefined;
+    },
+  };
+  const { bench, switches } = await pair({ state });
+  for (const one of switches) one.load(0.9);
+  await bench.pass(60_000);
+  bench.receive(invite(1));
+  const toTag = /\r\nTo: [^\r]*;tag=([^\r;]+)/.exec(bench.toClients[0]!.text)![1]!;
+  bench.receive(request('ACK', { callId: 'call-1@phone', toTag }));
+  await bench.pass();
+  expect(switches.flatMap(({ got }) => got)).toEqual([]);
+  expect(asked).toBe(0);
+});
+
+test('another edge has died: what its phones send again finds its call', async () => {
+  const call = bundle('call');
+  const state = {
+    get: async <T>(key: { id: string }) =>
+      key.id === 'call-1@phone alice'
+        ? { value: call as T, key: key as never, zone: 'b' as never, epoch: 1, updatedUtcMs: 0 }
+        : undefined,
+  };
+  const { bench, b2, switches } = await pair({ state });
+  await Promise.all([b2.own({ bundle: call, epoch: 9 }), bench.pass()]);
+  await bench.pass(60_000);
+  b2.channel.send({ kind: 'edge-lost', lane: 'priority', data: { edge: 'edge2' } });
+  await bench.pass();
+  bench.receive(invite(1));
+  await bench.pass();
+  expect(b2.methods()).toEqual(['INVITE']);
+  expect(switches.flatMap(({ got }) => got)).toHaveLength(1);
+});
+
 test('an edge that was started anew asks the index for the call of a CANCEL, and asks once for many', async () => {
   let asked = 0;
   const call = bundle('call');

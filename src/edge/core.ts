@@ -8,6 +8,7 @@ import { DEFAULT_LIMITS } from './limits.ts';
 import { Lookups } from './lookups.ts';
 import type { EdgeCoreOptions, EdgeStatus } from './options.ts';
 import { Owners } from './owners.ts';
+import { OwnPace } from './pace.ts';
 import type { Parts } from './parts.ts';
 import { Router } from './router.ts';
 import { scannerPattern } from './scanners.ts';
@@ -46,6 +47,7 @@ export class EdgeCore {
       transactions: new TransactionMap(clock, limits, counters),
       lookups: new Lookups({ state, clock, counters }),
       sources: new Sources(clock, limits),
+      pace: new OwnPace(clock),
       knownFlows: new Set(),
       startedMs: clock.nowMs(),
       recovery: { sinceMs: clock.nowMs() },
@@ -108,6 +110,7 @@ export class EdgeCore {
   close(): void {
     this.#parts.transactions.close();
     this.#parts.lookups.close();
+    this.#parts.pace.close();
     this.#delivery.waiting.close();
   }
 

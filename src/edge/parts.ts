@@ -4,6 +4,7 @@ import type { EdgeLimits } from './limits.ts';
 import type { Lookups } from './lookups.ts';
 import type { Transports } from './options.ts';
 import type { Owners } from './owners.ts';
+import type { OwnPace } from './pace.ts';
 import type { Sources } from './sources.ts';
 import type { Spread } from './spread.ts';
 import type { TransactionMap } from './transaction-map.ts';
@@ -21,6 +22,7 @@ export interface Parts {
   readonly transactions: TransactionMap;
   readonly lookups: Lookups;
   readonly sources: Sources;
+  readonly pace: OwnPace;
   /** Connections whose messages a switch has seen: their end is told. */
   readonly knownFlows: Set<FlowId>;
   readonly startedMs: number;

@@ -59,5 +59,9 @@ function markVia(
 function statelessTag(text: string): string {
   let hash = 0x811c9dc5;
   for (let at = 0; at < text.length; at++) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);
-  return `edge-${(hash >>> 0).toString(36)}`;
+  return `${STATELESS}${(hash >>> 0).toString(36)}`;
 }
+
+const STATELESS = 'edge-';
+
+export const isStatelessTag = (tag: string | undefined): boolean => tag?.startsWith(STATELESS) === true;

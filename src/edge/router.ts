@@ -3,6 +3,7 @@ import type { Flow } from '../link/index.ts';
 import type { Peeked } from '../sip/index.ts';
 import type { Delivery } from './delivery.ts';
 import { isRecovering, type Parts } from './parts.ts';
+import { isStatelessTag } from './refusal.ts';
 import type { Place, Spreading } from './spread.ts';
 import { keyOf } from './transaction-map.ts';
 
@@ -44,6 +45,9 @@ export class Router {
       }
     }
     if (seen.kind === 'response') counters.add('dropped_total', 'reason="response_without_owner"');
+    // The ACK of our own refusal (RFC 3261 §17.2.3: it would end a transaction that we do not keep).
+    else if (seen.method === 'ACK' && isStatelessTag(seen.toTag))
+      counters.add('dropped_total', 'reason="ack_of_refusal"');
     else if (followsTransaction(seen)) this.#byTransaction(flow, bytes, seen);
     else this.#spreadOther(flow, bytes, seen);
   }
@@ -60,6 +64,9 @@ export class Router {
           : transaction?.place?.channel.open === true &&
             this.#delivery.toPlace(transaction.place, flow, bytes);
       if (sent) {
+        // Sent again, or with credentials: its answer shows the switch's pace as well as the first one's.
+        if (seen.method === 'INVITE' && transaction?.bundle === undefined)
+          transaction?.place?.unanswered.given(key);
         counters.add('forwarded_total', 'by="transaction"');
         return;
       }
@@ -94,12 +101,15 @@ export class Router {
       : { deadlineMs: clock.nowMs() + limits.newWorkDeadlineMs };
     const send = (place: Place): boolean => {
       if (!this.#delivery.toPlace(place, flow, bytes, options)) return false;
+      place.unanswered.given(key);
       transactions.put(key, place, undefined);
       counters.add('new_calls_total', `zone="${place.zone}"`);
       counters.add('forwarded_total', emergency ? 'by="emergency"' : 'by="turn"');
       return true;
     };
-    this.#conclude(emergency ? spread.emergencyCall(send) : spread.newCall(send), flow, bytes);
+    // Before any switch hears of it: what is refused must cost next to nothing.
+    if (!emergency && this.#parts.pace.isLate) this.#delivery.refuse(flow, bytes, 503, 'edge_late');
+    else this.#conclude(emergency ? spread.emergencyCall(send) : spread.newCall(send), flow, bytes);
   }
 
   #spreadOther(flow: Flow, bytes: Uint8Array, seen: Peeked): void {

@@ -1,6 +1,7 @@
 import type { SwitchId, ZoneId } from '../base/index.ts';
 import type { Channel } from '../link/index.ts';
 import type { EdgeLimits } from './limits.ts';
+import type { Unanswered } from './pace.ts';
 
 /** A live switch, from its greeting to the end of its channel. */
 export interface Place {
@@ -11,6 +12,8 @@ export interface Place {
   load: number;
   draining: boolean;
   newCalls: number;
+  /** New calls that it has not said anything about. */
+  readonly unanswered: Unanswered;
 }
 
 interface Zone {
@@ -61,16 +64,16 @@ export class Spread {
     if (zone.places.length === 0) this.#zones.splice(this.#zones.indexOf(zone), 1);
   }
 
-  /** Gives a new call to `send`, which returns false where the link is full. */
+  /** Gives a new call to `send`, which returns false where the link is full. A switch that is behind with its calls gets no more. */
   newCall(send: (place: Place) => boolean): Spreading {
     return this.#inTurn(
       (zone) => this.isOpen(zone),
-      (place) => !place.draining,
+      (place) => !place.draining && place.unanswered.isOpen,
       send,
     );
   }
 
-  /** Like `newCall`, but over the load line; a draining switch serves where no other lives. */
+  /** Like `newCall`, but over the load line and to switches that are behind; a draining switch serves where no other lives. */
   emergencyCall(send: (place: Place) => boolean): Spreading {
     const anyZone = (): boolean => true;
     const first = this.#inTurn(anyZone, (place) => !place.draining, send);

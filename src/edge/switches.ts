@@ -9,6 +9,7 @@ import {
 } from '../link/index.ts';
 import { peek } from '../sip/index.ts';
 import type { Delivery } from './delivery.ts';
+import { Unanswered } from './pace.ts';
 import type { Parts } from './parts.ts';
 import type { Router } from './router.ts';
 import type { Place } from './spread.ts';
@@ -103,7 +104,15 @@ export class Switches {
       this.#ended(older, 'replaced');
     }
     const { switch: id, zone, load, draining } = greeting;
-    const place: Place = { id, zone, channel, load, draining, newCalls: 0 };
+    const place: Place = {
+      id,
+      zone,
+      channel,
+      load,
+      draining,
+      newCalls: 0,
+      unanswered: new Unanswered(this.#parts.clock),
+    };
     this.#places.set(channel, place);
     spread.add(place);
     log.info({ switch: id, zone, bundles: greeting.owns.length }, 'edge.switch_up');
@@ -142,7 +151,7 @@ export class Switches {
       this.#refuseStale(place, bundle, owners.of(bundle)?.epoch ?? 0);
       return;
     }
-    if (isResponse(bytes)) this.#learn(bytes, bundle);
+    if (isResponse(bytes)) this.#learn(place, bytes, bundle);
     if (transports.send(flow, bytes, remote)) {
       counters.add('sent_total');
       return;
@@ -153,10 +162,12 @@ export class Switches {
   }
 
   /** From an answer to an INVITE: the bundle that its call got, and how long its transaction is to be remembered. */
-  #learn(bytes: Uint8Array, bundle: BundleId | undefined): void {
+  #learn(place: Place, bytes: Uint8Array, bundle: BundleId | undefined): void {
     const seen = peek(bytes);
     if (seen?.method !== 'INVITE' || seen.status === undefined) return;
-    this.#parts.transactions.answered(keyOf(seen), seen.status, bundle);
+    const key = keyOf(seen);
+    place.unanswered.answered(key);
+    this.#parts.transactions.answered(key, seen.status, bundle);
   }
 
   #refuseStale(place: Place, bundle: BundleId, epoch: number): void {

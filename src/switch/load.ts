@@ -10,11 +10,16 @@ export interface ZoneCapacity {
 const RATE_WINDOW_MS = 2_000;
 const SLICE_MS = RATE_WINDOW_MS / 10;
 
-/** A switch's load: the larger of calls to their share and new calls per second to theirs (PH-ZONE-07). */
+/** A loop that is late by so much at every look for two seconds is all that a machine can do, whatever was configured. */
+const FULL_LATE_MS = 500;
+const LOOKS = 4;
+
+/** A switch's load: the largest of calls to their share, new calls per second to theirs, and what its loop is late (PH-ZONE-07). */
 export class LoadMeter {
   readonly #clock: Clock;
   readonly #share: ZoneCapacity;
   readonly #slices: { startMs: number; calls: number }[] = [];
+  readonly #lateMs: number[] = [];
   calls = 0;
 
   constructor(clock: Clock, capacity: ZoneCapacity, switches: number) {
@@ -34,6 +39,12 @@ export class LoadMeter {
     this.calls--;
   }
 
+  /** How late a timer of this process was, looked at twice a second. */
+  late(lateMs: number): void {
+    this.#lateMs.push(Math.max(0, lateMs));
+    if (this.#lateMs.length > LOOKS) this.#lateMs.shift();
+  }
+
   get callsPerSecond(): number {
     const fromMs = this.#clock.nowMs() - RATE_WINDOW_MS;
     while (this.#slices[0] !== undefined && this.#slices[0].startMs < fromMs) this.#slices.shift();
@@ -43,6 +54,8 @@ export class LoadMeter {
 
   /** 0 … 1 and above. */
   get load(): number {
-    return Math.max(this.calls / this.#share.calls, this.callsPerSecond / this.#share.callsPerSecond);
+    // The least of them: one long task, or a machine that was busy with something else for a moment, is no load.
+    const late = this.#lateMs.length < LOOKS ? 0 : Math.min(...this.#lateMs) / FULL_LATE_MS;
+    return Math.max(this.calls / this.#share.calls, this.callsPerSecond / this.#share.callsPerSecond, late);
   }
 }

@@ -502,6 +502,7 @@ export class CallSwitch {
     const nowMs = this.#options.clock.nowMs();
     const stoodStillMs = nowMs - this.#lastTickMs - TICK_MS;
     this.#lastTickMs = nowMs;
+    this.#load.late(stoodStillMs);
     if (stoodStillMs > OWN_JUMP_MS) this.#confirmOwnership(stoodStillMs);
     // Calls that were adopted or begun since the edge went.
     for (const edge of this.#edges.gone) this.#onEdge(edge, false);
