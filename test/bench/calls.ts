@@ -109,7 +109,7 @@ export const calls: Bench = async (server, options, say) => {
 const allowedMs = (placingSec: number, holdMs: number): number => placingSec * 1000 + holdMs + PATIENCE_MS;
 
 /** The even users register from the port that sipp will answer at, which is why it is closed again before sipp begins. */
-async function registerCallees(server: Server): Promise<number> {
+export async function registerCallees(server: Server): Promise<number> {
   let localPort = 0;
   for (let pair = 0; pair < PAIRS; pair++) {
     const user = String(1002 + 2 * pair);
@@ -129,7 +129,7 @@ async function registerCallees(server: Server): Promise<number> {
 }
 
 /** Who calls whom, in turn: a line per pair for sipp's -inf. */
-function usersFile(directory: string): string {
+export function usersFile(directory: string): string {
   const file = path.join(directory, 'users.csv');
   const lines = Array.from({ length: PAIRS }, (_, pair) => {
     const user = 1001 + 2 * pair;

@@ -4,12 +4,13 @@ import { failover } from './failover.ts';
 import { idle } from './idle.ts';
 import type { Bench } from './measure.ts';
 import { type BenchName, type BenchOptions, parseOptions, USAGE } from './options.ts';
+import { overload } from './overload.ts';
 import { register } from './register.ts';
 import { relay } from './relay.ts';
 import { openServer } from './server.ts';
 import { median, table } from './table.ts';
 
-const BENCH: Readonly<Record<BenchName, Bench>> = { register, calls, relay, failover, idle };
+const BENCH: Readonly<Record<BenchName, Bench>> = { register, calls, relay, failover, overload, idle };
 
 async function main(argv: readonly string[]): Promise<number> {
   let options: BenchOptions | undefined;

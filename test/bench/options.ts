@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 import { isSrtpSuite, type SrtpSuite } from '../../src/sdp/index.ts';
 
-export const USAGE = `scripts/bench register|calls|relay|failover|idle [options]
+export const USAGE = `scripts/bench register|calls|relay|failover|overload|idle [options]
 
 Measures CPU, memory, loss and gaps. Starts an installation of its own, unless --target names a server that runs.
 
@@ -9,6 +9,8 @@ Measures CPU, memory, loss and gaps. Starts an installation of its own, unless -
   calls      INVITE to BYE through the server, media set up, by sipp        --rate 100 --seconds 20 --calls 500 (held, for memory)
   relay      50 packets a second each way of every call                     --calls 200 --seconds 10 --srtp SUITE
   failover   kills in the middle of calls and measures the audio            --calls 50 --runs 5 --what zone|zone-frozen|switch|media|edge|redis|everything
+  overload   three times the rate that is given as sustainable, by sipp, while calls with audio are held; then the rate itself
+                                                                            --rate 60 --seconds 60 --calls 20 (held)
   idle       nobody calls: CPU and memory                                   --seconds 20
 
   --runs N                how often to measure; medians are given (default 1, failover 5)
@@ -18,7 +20,7 @@ Measures CPU, memory, loss and gaps. Starts an installation of its own, unless -
   --json                  one object with the figures on the last line, nothing else
 `;
 
-export const BENCHES = ['register', 'calls', 'relay', 'failover', 'idle'] as const;
+export const BENCHES = ['register', 'calls', 'relay', 'failover', 'overload', 'idle'] as const;
 export type BenchName = (typeof BENCHES)[number];
 /** `redis`: the state engine is killed and started again; `everything`: the rolling restart of an upgrade. */
 export const VICTIMS = ['zone', 'zone-frozen', 'switch', 'media', 'edge', 'redis', 'everything'] as const;

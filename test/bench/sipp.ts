@@ -16,6 +16,9 @@ export interface SippResult {
   readonly successful: number;
   readonly failed: number;
   readonly retransmissions: number;
+  /** Calls that got 503 with Retry-After, and when the last one did, in seconds since the start. Only where the scenario expects them. */
+  readonly refused: number;
+  readonly lastRefusedSec: number;
   /** How calls failed, by sipp's names: `CallRejected`, `MaxUDPRetrans`, `UnexpectedMessage`. */
   readonly failures: Readonly<Record<string, number>>;
 }
@@ -57,7 +60,11 @@ export class Sipp {
     const failures = names
       .map((name) => [/^Failed(.+)\(C\)$/.exec(name)?.[1], of(name)] as const)
       .filter(([kind, count]) => kind !== undefined && kind !== 'Call' && count > 0);
+    const counter = names.findIndex((name) => /^(?:GenericCounter)?1\(P\)$/.test(name));
+    const perSecond = counter < 0 ? [] : lines.slice(1).map((line) => Number(line.split(';')[counter]));
     return {
+      refused: perSecond.reduce((sum, count) => sum + count, 0),
+      lastRefusedSec: perSecond.findLastIndex((count) => count > 0) + 1,
       failures: Object.fromEntries(failures),
       successful: of('SuccessfulCall(C)'),
       failed: of('FailedCall(C)'),
@@ -118,7 +125,15 @@ const sdp = [
  * The caller. The `-inf` file has a line per user: `user;[authentication …];dialled`. INVITE, 401 or 407, INVITE with credentials,
  * ACK, the hold time, BYE.
  */
-export function callerScenario(domain: string, holdMs: number): string {
+export function callerScenario(
+  domain: string,
+  holdMs: number,
+  options: { readonly mayBeRefused?: boolean } = {},
+): string {
+  // A 503 with Retry-After ends the attempt well; each is counted by itself.
+  const refused = options.mayBeRefused
+    ? '<recv response="503" optional="true" next="refused" counter="1"><action><ereg regexp="[0-9]+" search_in="hdr" header="Retry-After:" check_it="true" assign_to="1"/></action></recv>\n'
+    : '';
   const uri = `sip:[field2]@${domain}`;
   const invite = (cseq: number, more: readonly string[]) =>
     `<send retrans="500">${message([
@@ -147,11 +162,15 @@ export function callerScenario(domain: string, holdMs: number): string {
     'caller',
     invite(1, []) +
       '<recv response="100" optional="true"/>\n' +
+      refused +
       '<recv response="407" optional="true" auth="true" next="challenged"/>\n' +
       '<recv response="401" auth="true"/>\n' +
       '<label id="challenged"/>\n' +
       ack(`ACK ${uri} SIP/2.0`, ['[last_Via:]', 'CSeq: 1 ACK']) +
       invite(2, ['[field1]']) +
+      // An INVITE that was sent again while its 407 was on the way gets two: sipp would take the second for the answer to this one.
+      '<recv response="407" optional="true"/>\n' +
+      refused +
       '<recv response="100" optional="true"/>\n<recv response="180" optional="true"/>\n<recv response="183" optional="true"/>\n' +
       '<recv response="200" rrs="true" rtd="true"/>\n' +
       ack('ACK [next_url] SIP/2.0', [
@@ -171,7 +190,12 @@ export function callerScenario(domain: string, holdMs: number): string {
         'Max-Forwards: 70',
         'Content-Length: 0',
       ])}</send>\n` +
-      '<recv response="200"/>\n',
+      '<recv response="200"/>\n' +
+      (options.mayBeRefused
+        ? '<nop next="over"/>\n<label id="refused"/>\n' +
+          ack(`ACK ${uri} SIP/2.0`, ['[last_Via:]', 'CSeq: [cseq] ACK']) +
+          '<label id="over"/>\n<nop><action><log message="[$1]"/></action></nop>\n'
+        : ''),
   );
 }
 
