@@ -82,7 +82,7 @@ export const overload: Bench = async (server, options, say) => {
       failed: over.failed,
       calmFailed: calm.failed + calm.refused,
       cpuUsPerCallCalm: rounded(usPerCall),
-      cpuUsPerRefused: rounded((used.totalUs - usPerCall * accepted) / Math.max(1, over.refused)),
+      cpuUsPerRefused: over.refused === 0 ? 0 : rounded((used.totalUs - usPerCall * accepted) / over.refused),
       packetsSent: heard.sent,
       packetsLost: Math.max(0, heard.sent - heard.received),
       gapMsWorst: rounded(Math.max(0, ...gapsMs)),
