@@ -103,7 +103,12 @@ export interface ZoneToSwitch {
   'gone-over': { bundles: BundleId[]; reply: Record<string, never> };
   ping: { reply: Record<string, never> };
   /** Load of the whole zone and whether the twin is up, for the switch's own 503 decisions and metrics. */
-  zone: { load: number; twinUp: boolean };
+  zone: {
+    load: number;
+    twinUp: boolean;
+    /** The newest form of stored calls that every switch of the pair reads. Absent from releases that knew but one. */
+    writeForm?: number;
+  };
 }
 
 /** Media process → supervisor: greeting as `MediaToZone.greet`, then it answers `ping` with its figures. */
@@ -124,6 +129,8 @@ export interface SwitchToZone {
     /** Of the share of the zone that this switch stands for: 0 … 1 and above. */
     load: number;
     bundles: BundleId[];
+    /** The newest form of stored calls that this switch reads. Absent from releases that knew but one. */
+    readsForm?: number;
     cpuPercent: number;
     rssKib: number;
   };
@@ -157,7 +164,11 @@ export interface ControlToZone {
 export interface ZoneToZone {
   greet: { version: number; zone: ZoneId };
   /** Every process of the zone, so that the twin can end them all before it adopts. Sent when it changes. */
-  processes: { processes: ProcessRef[] };
+  processes: {
+    processes: ProcessRef[];
+    /** What every switch of the sender's zone reads, see `SwitchToZone.stats`. */
+    readsForm?: number;
+  };
   ping: { reply: Record<string, never> };
   /** The sender's zone does not hold these any longer: the receiver grants them to its own switches, or to the one that is named. */
   adopt: { bundles: BundleId[]; from: ZoneId; to?: SwitchId; reply: { granted: number } };

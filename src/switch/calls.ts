@@ -55,6 +55,9 @@ export interface CallTableOptions {
   readonly log: Logger;
   /** The snapshot of that number, or the newest when it is no longer kept. */
   readonly snapshot: (account: AccountId, number: number | undefined) => DirectorySnapshot | undefined;
+  /** The newest form of stored calls that we read. */
+  readonly readsForm: number;
+  readonly form: () => number;
   /** The call has ended; what is sent again is still answered. */
   readonly onOver: (call: RunningCall) => void;
   /** Nothing of it is left. */
@@ -241,7 +244,7 @@ export class CallTable {
 
   /** Takes a call of a dead owner over: carries its last commands out again, then lets the call know. */
   async adopt(sealed: Uint8Array, bundle: BundleId): Promise<void> {
-    const stored = unpackCall(this.#options.sealer.open(sealed));
+    const stored = unpackCall(this.#options.sealer.open(sealed), this.#options.readsForm);
     if (this.#calls.has(stored.call.id)) return;
     const running = this.#take({
       id: stored.call.id,

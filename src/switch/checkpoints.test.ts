@@ -19,7 +19,7 @@ import { Bundles } from './bundles.ts';
 import type { CallCarrier } from './carry-out.ts';
 import { Checkpoints } from './checkpoints.ts';
 import type { RunningCall } from './running-call.ts';
-import { unpackCall } from './stored-call.ts';
+import { NEWEST_FORM, unpackCall } from './stored-call.ts';
 
 const ACCOUNT = 'demo' as AccountId;
 const BUNDLE = 'bundle0000' as BundleId;
@@ -52,6 +52,7 @@ beforeEach(async () => {
       sealer: seal,
       bundles,
       log: silentLogger,
+      form: () => NEWEST_FORM,
       onLost: () => events.push('lost'),
       onDeleted: () => events.push('deleted'),
     },

@@ -23,6 +23,8 @@ export interface CheckpointOptions {
   readonly sealer: Sealer;
   readonly bundles: Bundles;
   readonly log: Logger;
+  /** In which form calls are written now: one that whoever may adopt them reads. */
+  readonly form: () => number;
   /** The call is not ours any more. */
   readonly onLost: (running: RunningCall) => void;
   /** Nothing of it is in the state any more, nor waits to be carried out. */
@@ -149,14 +151,17 @@ export class Checkpoints {
         { op: 'delete', key: index, updatedUtcMs },
       ];
     }
-    const stored = packCall({
-      call: running.call,
-      outbox,
-      streams: running.streams,
-      account: running.account,
-      directoryNumber: running.directoryNumber,
-      index: running.index,
-    });
+    const stored = packCall(
+      {
+        call: running.call,
+        outbox,
+        streams: running.streams,
+        account: running.account,
+        directoryNumber: running.directoryNumber,
+        index: running.index,
+      },
+      this.#options.form(),
+    );
     const value = this.#options.sealer.seal(stored, running.key);
     const writes: Write[] = [{ op: 'put', key: call, value, updatedUtcMs }];
     if (!running.indexed) {

@@ -3,7 +3,7 @@ import { CallFlow } from '../../test/support/call-flow.ts';
 import { hangUp, type Scene, talk } from '../../test/support/call-scenario.ts';
 import type { AccountId } from '../base/index.ts';
 import type { CallCommand } from '../call/index.ts';
-import { packCall, type StoredCall, unpackCall } from './stored-call.ts';
+import { NEWEST_FORM, packCall, type StoredCall, unpackCall } from './stored-call.ts';
 
 /** A call as it is stored after each of its steps. */
 function everyStep(play: (scene: Scene) => void): StoredCall[] {
@@ -23,7 +23,7 @@ function everyStep(play: (scene: Scene) => void): StoredCall[] {
   return stored;
 }
 
-const asStored = (stored: StoredCall): unknown => JSON.parse(JSON.stringify(packCall(stored)));
+const asStored = (stored: StoredCall): unknown => JSON.parse(JSON.stringify(packCall(stored, NEWEST_FORM)));
 const sends = ({ outbox }: StoredCall): CallCommand[] => outbox.filter(({ type }) => type === 'send');
 
 describe('a stored call', () => {
@@ -60,10 +60,13 @@ describe('a stored call', () => {
     expect(unpackCall(asStored(stored))).toEqual(stored);
   });
 
-  it('is read in the form of the release before', () => {
+  it('is written and read in the form of the release before, which refuses the newer one', () => {
     for (const stored of steps) {
-      expect(unpackCall(JSON.parse(JSON.stringify({ v: 1, ...stored })))).toEqual(stored);
+      const older = JSON.parse(JSON.stringify(packCall(stored, 1)));
+      expect(unpackCall(older, 1)).toEqual(stored);
+      expect(unpackCall(older)).toEqual(stored);
     }
+    expect(() => unpackCall(asStored(steps[0]!), 1)).toThrow(/form 2/);
   });
 
   it('is refused in a form that is not known, and with a command that names nothing', () => {

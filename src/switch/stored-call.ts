@@ -14,8 +14,12 @@ export interface StoredCall {
   readonly index: string;
 }
 
-/** Version 1 had its commands as they are. */
-const VERSION = 2;
+/**
+ * Forms of a stored call: 1 has its commands as they are, 2 names the texts that lie in the call. A release reads the newest that it knows and
+ * all before, and writes the newest that every switch of the pair reads: during an upgrade either release adopts what the other wrote.
+ */
+export const OLDEST_FORM = 1;
+export const NEWEST_FORM = 2;
 
 type Send = Extract<CallCommand, { type: 'send' }>;
 type Leg = Call['legs'][number];
@@ -32,24 +36,25 @@ type Kept = 'request' | 'ack' | 'response' | 'answer';
 type PackedCommand = Exclude<CallCommand, Send> | PackedSend;
 
 /** As it is sealed. */
-export function packCall(stored: StoredCall): unknown {
+export function packCall(stored: StoredCall, form: number): unknown {
+  if (form < 2) return { v: OLDEST_FORM, ...stored };
   const { legs } = stored.call;
   return {
-    v: VERSION,
+    v: 2,
     ...stored,
     outbox: stored.outbox.map((command) => (command.type === 'send' ? packSend(legs, command) : command)),
   };
 }
 
 /** Throws `call_unreadable` for what another release wrote in a form that this one does not know. */
-export function unpackCall(value: unknown): StoredCall {
+export function unpackCall(value: unknown, newest: number = NEWEST_FORM): StoredCall {
   const { v, ...stored } = value as StoredCall & { v: number };
-  if (v === 1) return stored;
-  if (v !== VERSION)
+  if (!(v >= OLDEST_FORM && v <= newest))
     throw new TwinlineError(
       'call_unreadable',
-      `the call was written in form ${v}, and this release reads forms 1 to ${VERSION}: run the release that wrote it`,
+      `the call was written in form ${v}, and this release reads forms ${OLDEST_FORM} to ${newest}: run the release that wrote it`,
     );
+  if (v === 1) return stored;
   const { legs } = stored.call;
   const outbox = (stored.outbox as readonly PackedCommand[]).map((command) =>
     command.type === 'send' ? unpackSend(legs, command) : command,

@@ -55,6 +55,7 @@ import { MediaLinks } from './media-links.ts';
 import { reachable } from './reachable.ts';
 import { type NewWork, Requests, type RequestsOptions } from './requests.ts';
 import type { RunningCall } from './running-call.ts';
+import { NEWEST_FORM, OLDEST_FORM } from './stored-call.ts';
 import { stampVia } from './via.ts';
 
 /** How often load and figures are told, and our own pace is watched. */
@@ -88,6 +89,8 @@ export interface CallSwitchOptions {
   readonly log: Logger;
   /** Where there are several data centres: whose users are served here, and for how long a phone is registered. */
   readonly serving?: ServingHere & { readonly watch: ServingWatch; readonly registrationSec: number };
+  /** The newest form of stored calls that this release reads; an older one in tests of an upgrade. */
+  readonly readsForm?: number;
   /** CPU and memory of this process, for the supervisor. */
   readonly usage?: () => { cpuPercent: number; rssKib: number };
 }
@@ -109,6 +112,8 @@ export class CallSwitch {
   #zone: Channel | undefined;
   #draining = false;
   #toldLoad = 0;
+  /** Of stored calls, see `NEWEST_FORM`. */
+  #form = OLDEST_FORM;
   /** The whole zone's load as the supervisor last said, and ours at that moment. */
   #zoneLoad: { load: number; own: number } | undefined;
   #ticks = 0;
@@ -170,6 +175,8 @@ export class CallSwitch {
         serverName,
         ...(options.keepLostPhoneMs !== undefined && { keepLostPhoneMs: options.keepLostPhoneMs }),
         log,
+        readsForm: options.readsForm ?? NEWEST_FORM,
+        form: () => this.#form,
         snapshot: (account, number) => this.#snapshot(account, number),
         onOver: (running) => this.#onOver(running),
         onForgotten: (running) => this.#onForgotten(running),
@@ -218,6 +225,7 @@ export class CallSwitch {
   /** The supervisor: it grants bundles and asks whether we live. */
   acceptZone(channel: Channel): void {
     this.#zone = channel;
+    this.#tellStats();
     channel.onFrame(async (frame): Promise<Frame | undefined> => {
       switch (frame.kind) {
         case 'ping':
@@ -240,7 +248,7 @@ export class CallSwitch {
           this.#tellStats();
           return { kind: 'gone-over', data: {} };
         case 'zone':
-          this.#zoneLoad = { load: (frame.data as ZoneToSwitch['zone']).load, own: this.#load.load };
+          this.#onZone(frame.data as ZoneToSwitch['zone']);
           return undefined;
         default:
           return undefined;
@@ -539,8 +547,17 @@ export class CallSwitch {
     this.#edges.tellLoad(this.#toldLoad, this.#draining || !this.#bundles.takesCalls);
   }
 
+  #onZone({ load, writeForm = OLDEST_FORM }: ZoneToSwitch['zone']): void {
+    this.#zoneLoad = { load, own: this.#load.load };
+    const before = this.#form;
+    this.#form = Math.min(writeForm, this.#options.readsForm ?? NEWEST_FORM);
+    // An older release has come into the pair: what it could not read is written anew.
+    if (this.#form < before) void this.#calls.writeAgain();
+  }
+
   #tellStats(): void {
     const data: SwitchToZone['stats'] = {
+      readsForm: this.#options.readsForm ?? NEWEST_FORM,
       calls: this.#calls.live,
       callsPerSecond: this.#load.callsPerSecond,
       load: this.#load.load,

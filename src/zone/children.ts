@@ -32,6 +32,7 @@ export interface Child {
     calls: number;
     streams: number;
     load: number;
+    readsForm: number;
     cpuPercent: number;
     rssKib: number;
   }>;

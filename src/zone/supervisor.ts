@@ -58,6 +58,13 @@ export interface SupervisorOptions {
   readonly log: Logger;
 }
 
+interface Twin {
+  readonly channel: Channel;
+  processes: readonly ProcessRef[];
+  /** What its switches read; undefined before it said so. */
+  readsForm: number | undefined;
+}
+
 /**
  * Keeps one zone alive and takes the twin's work over when the twin is gone. It grants leases; it never touches a call. The
  * order of an adoption is always: the stale process is dead, the lease is granted in the state, the adopter is told.
@@ -67,7 +74,7 @@ export class Supervisor {
   readonly #children = new Map<string, Child>();
   readonly #heartbeat: Heartbeat;
   readonly #handOvers: HandOvers;
-  #twin: { channel: Channel; processes: readonly ProcessRef[] } | undefined;
+  #twin: Twin | undefined;
   #draining = false;
   #stopping = false;
   /** Adoptions run one after the other: two deaths at once must not grant one bundle twice. */
@@ -137,14 +144,18 @@ export class Supervisor {
       startTime: channel.peer.startTime,
     };
     const samePeer = before?.channel.peer.pid === channel.peer.pid;
-    const entry = { channel, processes: samePeer ? (before?.processes ?? [supervisor]) : [supervisor] };
+    const entry: Twin = {
+      channel,
+      readsForm: undefined,
+      processes: samePeer ? (before?.processes ?? [supervisor]) : [supervisor],
+    };
     this.#twin = entry;
     log.info({ twin: channel.peer.id, pid: channel.peer.pid }, 'twin.connected');
     channel.onFrame((frame) => {
       this.#heartbeat.heard('twin');
       switch (frame.kind) {
         case 'processes':
-          entry.processes = [supervisor, ...(frame.data as { processes: ProcessRef[] }).processes];
+          this.#twinSays(entry, supervisor, frame.data as ZoneToZone['processes']);
           return undefined;
         case 'ping':
           return { kind: 'ping', data: {} };
@@ -161,6 +172,13 @@ export class Supervisor {
     });
     this.#heartbeat.watch('twin', channel, supervisor);
     this.#tellTwin();
+    this.#tellSwitches();
+  }
+
+  #twinSays(twin: Twin, supervisor: ProcessRef, { processes, readsForm }: ZoneToZone['processes']): void {
+    twin.processes = [supervisor, ...processes];
+    if (twin.readsForm === readsForm) return;
+    twin.readsForm = readsForm;
     this.#tellSwitches();
   }
 
@@ -266,8 +284,11 @@ export class Supervisor {
 
   #onStats(child: Child, stats: Child['stats']): void {
     const before = this.#load();
+    const { readsForm } = this.#readsForm();
     child.stats = { ...child.stats, ...stats };
-    if (Math.abs(this.#load() - before) >= 0.01) this.#tellSwitches();
+    const isOther = this.#readsForm().readsForm !== readsForm;
+    if (isOther) this.#tellTwin();
+    if (isOther || Math.abs(this.#load() - before) >= 0.01) this.#tellSwitches();
   }
 
   /** A heartbeat was missed: a frozen process is ended, and its end is handled where every end is handled. */
@@ -440,12 +461,28 @@ export class Supervisor {
   }
 
   #tellTwin(): void {
-    this.#twin?.channel.send({ kind: 'processes', data: { processes: this.processes() }, lane: 'priority' });
+    const data: ZoneToZone['processes'] = { processes: this.processes(), ...this.#readsForm() };
+    this.#twin?.channel.send({ kind: 'processes', data, lane: 'priority' });
   }
 
   #tellSwitches(): void {
-    const data = { load: this.#load(), twinUp: this.twinUp };
+    const data: ZoneToSwitch['zone'] = { load: this.#load(), twinUp: this.twinUp, ...this.#writeForm() };
     for (const child of this.#liveSwitches()) child.channel?.send({ kind: 'zone', data });
+  }
+
+  /** What every switch of this zone reads, as far as they have said; a release that says nothing reads the first form. */
+  #readsForm(): { readsForm?: number } {
+    const said = this.#liveSwitches().filter(({ stats }) => stats.calls !== undefined);
+    return said.length === 0 ? {} : { readsForm: Math.min(...said.map(({ stats }) => stats.readsForm ?? 1)) };
+  }
+
+  /** What whoever may adopt a call of ours reads. Without a twin that is our own switches. */
+  #writeForm(): { writeForm?: number } {
+    const { readsForm } = this.#readsForm();
+    if (readsForm === undefined) return {};
+    return {
+      writeForm: this.#twin === undefined ? readsForm : Math.min(readsForm, this.#twin.readsForm ?? 1),
+    };
   }
 
   async #onControl(frame: Frame): Promise<Frame | undefined> {

@@ -13,7 +13,7 @@ import {
 import { Crowd } from './crowd.ts';
 import { Faults } from './faults.ts';
 import type { Plan } from './plan.ts';
-import { type Mistake, runUntil, World } from './world.ts';
+import { type Mistake, runUntil, World, type WorldOptions } from './world.ts';
 
 export interface RunResult {
   /** A sentence for each broken promise. */
@@ -34,6 +34,7 @@ const RINGING_HEARD_MS = 4_000;
 export interface RunOptions {
   readonly directory: DirectorySnapshot;
   readonly mistake?: Mistake;
+  readonly readsForm?: WorldOptions['readsForm'];
   readonly tell?: (line: string) => void;
   /** For what a plan cannot say: called when the world stands and nothing has happened in it. */
   readonly prepare?: (world: World, faults: Faults) => void;

@@ -51,6 +51,8 @@ export interface WorldOptions extends Partial<Network> {
   readonly seed: number;
   readonly directory: DirectorySnapshot;
   readonly mistake?: Mistake;
+  /** The newest form of stored calls that a zone's release reads, where it is not ours: an upgrade is under way. */
+  readonly readsForm?: Partial<Record<ZoneName, number>>;
   /** Every event as a line. */
   readonly tell?: (line: string) => void;
 }
@@ -375,6 +377,7 @@ export class World {
       pairSecret: Buffer.alloc(32, 7),
       directories: { directories, refresh: async () => {}, close: () => {} },
       serverName: 'Twinline',
+      ...(this.#options.readsForm?.[zone] !== undefined && { readsForm: this.#options.readsForm[zone] }),
       log: this.#log(process),
     });
     this.switches.set(process.id, { zone, process, callSwitch });
