@@ -1,4 +1,4 @@
-import { type Clock, type FlowId, type Logger, type Random, randomText } from '../base/index.ts';
+import type { Clock, FlowId, Logger, Random } from '../base/index.ts';
 import type {
   Device,
   DirectoryIndex,
@@ -20,6 +20,7 @@ import {
   toOf,
 } from '../sip/index.ts';
 import type { StatePort } from '../state/index.ts';
+import { statelessTag } from './stateless-tag.ts';
 import { answerRemote, stampVia } from './via.ts';
 
 const ALLOW = 'INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REGISTER';
@@ -78,7 +79,7 @@ export class Requests {
       case 'OPTIONS':
         this.#send(
           createResponse(request, 200, {
-            toTag: this.#tag(),
+            toTag: this.#tag(request),
             headers: { Allow: ALLOW, Accept: 'application/sdp', Supported: 'path, outbound, 100rel, timer' },
           }),
           request,
@@ -114,7 +115,7 @@ export class Requests {
     if (details.retryAfterSec !== undefined) headers['Retry-After'] = String(details.retryAfterSec);
     if (details.allow === true) headers['Allow'] = ALLOW;
     const response = createResponse(request, status, {
-      toTag: this.#tag(),
+      toTag: this.#tag(request),
       headers,
       ...(details.reason === undefined ? {} : { reason: details.reason }),
     });
@@ -158,7 +159,7 @@ export class Requests {
 
   #challenge(request: SipRequest, flow: Flow, who: { status: number; headers: readonly SipHeader[] }): void {
     this.#send(
-      createResponse(request, who.status, { toTag: this.#tag(), headers: who.headers }),
+      createResponse(request, who.status, { toTag: this.#tag(request), headers: who.headers }),
       request,
       flow,
     );
@@ -172,7 +173,7 @@ export class Requests {
     this.#options.answer(flow, serialize(named), answerRemote(request, flow));
   }
 
-  #tag(): string {
-    return randomText(this.#options.random, 10);
+  #tag(request: SipRequest): string {
+    return statelessTag(request, this.#options.pairSecret);
   }
 }
