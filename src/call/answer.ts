@@ -2,6 +2,7 @@ import {
   answerSessionTimer,
   confirmDialog,
   dialogFromResponse,
+  endReliable,
   receivePrack,
   type SipHeader,
   type SipRequest,
@@ -142,7 +143,9 @@ export function answerCaller(work: Work): void {
     return;
   }
   delete call.answerHeld;
-  delete caller.reliableSender;
+  const { reliableSender } = caller;
+  if (reliableSender?.outstanding === undefined) delete caller.reliableSender;
+  else caller.reliableSender = endReliable(reliableSender);
   let body = caller.media.local;
   if (callee.media.unanswered !== undefined) {
     const offer = readOffer(callee, callee.media.unanswered);

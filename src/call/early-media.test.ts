@@ -121,6 +121,19 @@ describe('reliable provisional responses', () => {
     hangUp(alice, bob);
   });
 
+  scene('a PRACK that the answer crossed is served: 481 would end the dialog', {}, ({ alice, bob }) => {
+    alice.calls('1002', {}, { headers: required });
+    const invite = bob.request('INVITE');
+    bob.answers(invite, 180);
+    const ringing = alice.response(180);
+    bob.answers(invite, 200, { body: bob.sdp() });
+    const ok = alice.response(200, 'INVITE');
+    alice.asks('PRACK', { headers: [{ name: 'RAck', value: `${header(ringing, 'RSeq')} 1 INVITE` }] });
+    alice.response(200, 'PRACK');
+    alice.acks(ok);
+    hangUp(alice, bob);
+  });
+
   scene('a PRACK for nothing gets 481', {}, ({ alice, bob }) => {
     alice.calls('1002', {}, { headers: required });
     const invite = bob.request('INVITE');

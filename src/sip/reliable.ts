@@ -52,6 +52,8 @@ export interface ReliableSender {
   readonly inviteCseq: number;
   readonly outstanding?: Repetition & { readonly rseq: number };
   readonly waiting: readonly SipResponse[];
+  /** Outstanding when the INVITE got its final response. */
+  readonly lateRseq?: number;
 }
 
 export interface ReliableStep {
@@ -103,6 +105,10 @@ export function receivePrack(
   times: TransactionTimes = RFC_TIMES,
 ): ReliableStep & { readonly matched: boolean } {
   const rack = parseRack(header(prack, 'RAck'));
+  if (rack !== undefined && rack.rseq === sender.lateRseq && rack.cseq === sender.inviteCseq) {
+    const { lateRseq: _, ...rest } = sender;
+    return { sender: rest, texts: [], matched: rack.method === 'INVITE' };
+  }
   if (
     rack === undefined ||
     sender.outstanding === undefined ||
@@ -118,10 +124,13 @@ export function receivePrack(
   return { ...sendReliable({ ...idle, waiting }, next, nowMs, times), matched: true };
 }
 
-/** The INVITE got its final response: nothing is repeated any more, and what waited is not sent (RFC 3262 §3). */
+/**
+ * The INVITE got its final response: nothing is repeated any more, and what waited is not sent. The PRACK of what is outstanding may be on
+ * its way, and is served when it comes (RFC 3262 §3).
+ */
 export function endReliable(sender: ReliableSender): ReliableSender {
-  const { outstanding: _, ...idle } = sender;
-  return { ...idle, waiting: [] };
+  const { outstanding, ...idle } = sender;
+  return { ...idle, waiting: [], ...(outstanding === undefined ? {} : { lateRseq: outstanding.rseq }) };
 }
 
 /** Repeats the outstanding response. `expired`: 64 × T1 without PRACK. */
