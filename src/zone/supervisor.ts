@@ -43,6 +43,9 @@ const STABLE_AFTER_MS = 10_000;
  */
 const COURTESY_MS = 300;
 
+/** A switch that did not take a grant, though it lives, is told again after this. */
+const TELL_AGAIN_MS = 250;
+
 export interface SupervisorOptions {
   readonly zone: ZoneId;
   readonly twin: ZoneId | undefined;
@@ -275,7 +278,12 @@ export class Supervisor {
     if (child.role === 'switch') {
       this.#tellSwitches();
       if (this.#draining || child.draining) channel.send({ kind: 'drain', data: { on: true } });
-      if (!child.granted) void this.#serially(() => this.#grantNew(child)).then(() => this.#serves(child));
+      if (!child.granted)
+        void this.#serially(() => this.#grantNew(child)).then(
+          () => this.#serves(child),
+          // Told by `#serially`; what it fails of then is that we stop, or a mistake.
+          () => {},
+        );
       child.granted = true;
     } else {
       this.#serves(child);
@@ -435,8 +443,11 @@ export class Supervisor {
         GRANT_TIMEOUT_MS,
       );
     } catch (error) {
-      // It died or hangs: its heartbeat or its exit shares the bundles out again.
+      // It died, and its exit shares the bundles out again; or it hangs, and its heartbeat deals with it.
       this.#options.log.warn({ child: child.name, error: String(error) }, 'grant.unanswered');
+      // Or it only stood still, and drops as too late what it finds then.
+      const isCurrent = this.#children.get(child.name) === child && child.channel?.open === true;
+      if (isCurrent) this.#later(TELL_AGAIN_MS, () => void this.#tellGrant(child, leases, from));
     }
   }
 
