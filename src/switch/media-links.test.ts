@@ -173,3 +173,44 @@ test('all media processes hear who owns a bundle; one that knows of a later owne
   highest = 5;
   expect(await own(4)).toBe('stale_epoch');
 });
+
+test('what was asked first is not said again after what was asked last', async () => {
+  const clock = new VirtualClock();
+  const done: string[] = [];
+  const links = new MediaLinks({
+    preferred: 'a' as MediaId,
+    switch: 'a1',
+    clock,
+    log: silentLogger,
+    onEvent: () => {},
+  });
+  const { left, right } = memoryLink({
+    clock,
+    left: { role: 'switch', id: 'a1', pid: 1, startTime: 1 },
+    right: { role: 'media', id: 'a', pid: 1, startTime: 1 },
+  });
+  let standsStill: Promise<void> | undefined = new Promise((resolve) => clock.after(2_010, resolve));
+  right.onFrame(async ({ kind, data }) => {
+    if (kind !== 'put') return undefined;
+    const { direction } = (data as { stream: StreamSpec }).stream;
+    // The first request is lost with the time in which nobody looked at it.
+    if (standsStill !== undefined) {
+      const still = standsStill;
+      standsStill = undefined;
+      await still;
+      throw new TwinlineError('link_timeout', 'too late');
+    }
+    done.push(direction);
+    return {
+      kind: 'put',
+      data: { stream: stream.id, media: 'a', address: '127.0.0.1', port: 2, rtcpPort: 3 },
+    };
+  });
+  links.accept(left);
+  const held = links.put({ ...stream, direction: 'sendonly' }, () => undefined);
+  await passTime(clock, 1_000);
+  const resumed = links.put(stream, () => undefined);
+  await passTime(clock, 5_000);
+  expect(await held).toEqual(await resumed);
+  expect(done).toEqual(['sendrecv']);
+});

@@ -30,6 +30,8 @@ export class MediaLinks {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #onEvent: (event: MediaEvent, media: MediaId) => void;
+  /** Of each stream with puts under way: how many there were and are, and what comes of the newest. */
+  readonly #puts = new Map<StreamId, { asked: number; open: number; newest: Promise<unknown> }>();
 
   constructor(options: {
     /** The own zone's media: new streams are opened there while it lives. */
@@ -79,8 +81,20 @@ export class MediaLinks {
    */
   async put(stream: StreamSpec, where: Where, opened?: StreamPlace): Promise<StreamOpened> {
     const data = { stream, ...(opened && { opened }) };
-    const reply = await this.#ask({ kind: 'put', data, epoch: stream.epoch }, where);
-    return reply as StreamOpened;
+    const puts = this.#puts.get(stream.id) ?? { asked: 0, open: 0, newest: Promise.resolve() };
+    this.#puts.set(stream.id, puts);
+    const number = ++puts.asked;
+    puts.open++;
+    const result = this.#ask({ kind: 'put', data, epoch: stream.epoch }, where, () =>
+      puts.asked === number ? undefined : puts.newest,
+    );
+    puts.newest = result;
+    try {
+      return (await result) as StreamOpened;
+    } finally {
+      // Only when none is under way is there nothing that an old one could undo.
+      if (--puts.open === 0) this.#puts.delete(stream.id);
+    }
   }
 
   /**
@@ -118,9 +132,12 @@ export class MediaLinks {
     return (reply as { reports: StreamReport[] }).reports;
   }
 
-  async #ask(frame: Frame, where: Where): Promise<unknown> {
+  /** `newer`: what was asked of the same stream meanwhile. To ask for the former state again would undo it. */
+  async #ask(frame: Frame, where: Where, newer?: () => Promise<unknown> | undefined): Promise<unknown> {
     let standsBy: Standby | undefined;
     for (let attempt = 0; ; attempt++) {
+      const superseded = attempt === 0 ? undefined : newer?.();
+      if (superseded !== undefined) return superseded;
       const channel = this.#channelFor(where(), standsBy);
       if (channel !== undefined) {
         try {
