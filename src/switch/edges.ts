@@ -79,6 +79,11 @@ export class Edges {
     this.#handlers.edge(id, false);
   }
 
+  /** Edges that can be reached now. */
+  get here(): Iterable<EdgeId> {
+    return this.#channels.keys();
+  }
+
   /** Edges that were there and are not now. */
   get gone(): ReadonlySet<EdgeId> {
     return this.#gone;
@@ -143,6 +148,8 @@ export class Edges {
           .request({ kind: 'own', data: { bundles }, lane: 'priority' }, OWN_TIMEOUT_MS)
           .catch((error: unknown) => {
             this.#log.warn({ edge: channel.peer.id, error: String(error) }, 'edge.own_unanswered');
+            // A request is void after its time; an edge that only stood still shall hear it when it goes on.
+            channel.send({ kind: 'own', data: { bundles }, lane: 'priority' });
           }),
       ),
     );

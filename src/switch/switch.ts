@@ -438,12 +438,21 @@ export class CallSwitch {
           try {
             await this.#calls.adopt(value, bundle);
             this.#load.calls++;
+            this.#tellEdges(key.id.slice(bundle.length + 1) as CallId);
           } catch (error) {
             log.error({ key: key.id, error: String(error) }, 'call.not_adopted');
           }
         }),
       );
     }
+  }
+
+  /** What the dead owner knew of edges may be old: one that it had lost is back, or it died with the news of one. */
+  #tellEdges(call: CallId): void {
+    const running = this.#calls.get(call);
+    if (running === undefined) return;
+    for (const edge of this.#edges.gone) void this.#calls.handle(running, { type: 'edge', edge, up: false });
+    for (const edge of this.#edges.here) void this.#calls.handle(running, { type: 'edge', edge, up: true });
   }
 
   /** Nobody said what became of bundles that we let go: the state knows. */
