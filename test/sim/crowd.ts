@@ -3,11 +3,12 @@ import { header, type SipResponse } from '../../src/sip/index.ts';
 import type { Phone, PhoneCall } from '../support/phone.ts';
 import { simPhone } from './phones.ts';
 import type { CallPlan, Plan, Side } from './plan.ts';
-import type { World } from './world.ts';
+import { edgeAddress, type World } from './world.ts';
 
 const REGISTER_SEC = 60;
 /** A phone that was refused tries to register again after this. */
 const TRY_AGAIN_MS = 2_000;
+const OFFLINE_LOOK_MS = 250;
 
 /** One call of the plan as it went, with what each side did. */
 export class Conversation {
@@ -28,6 +29,9 @@ export class Conversation {
   calleeAnsweredMs: number | undefined;
   refusedMs: number | undefined;
   readonly holders = new Set<Side>();
+  readonly pressed = { caller: 0, callee: 0 };
+  /** Requests of one phone that overtake each other are refused (RFC 3261 §12.2.2): it sends the next when the last one is answered. */
+  readonly asking: Record<Side, Promise<unknown>> = { caller: Promise.resolve(), callee: Promise.resolve() };
   /** Offers under way, and when the last one ended. */
   offers = 0;
   lastOfferMs = 0;
@@ -81,11 +85,22 @@ export class Crowd {
   }
 
   async open(plan: Plan): Promise<void> {
-    for (const { user, registersAtMs } of plan.phones) {
+    for (const {
+      user,
+      registersAtMs,
+      transport = 'udp',
+      edge = 'edge1',
+      reliable,
+      sessionSec,
+    } of plan.phones) {
       const phone = await simPhone(this.#world, user, {
         answer: { mode: 'silent' },
         recoverAfterMs: TRY_AGAIN_MS,
         random: this.#random,
+        transport,
+        servers: [edgeAddress(edge)],
+        reliable: reliable === true ? 'supported' : 'no',
+        ...(sessionSec === undefined ? {} : { sessionTimer: { intervalSec: sessionSec, minSec: 90 } }),
       });
       const device = this.phones.filter((other) => other.options.user === user).length;
       this.phones.push(phone);
@@ -98,9 +113,26 @@ export class Crowd {
   }
 
   async #register(phone: Phone): Promise<void> {
-    const responses = await phone.tryRegister(REGISTER_SEC);
-    if (responses.some(({ status }) => status >= 300))
-      this.#after(TRY_AGAIN_MS, () => void this.#register(phone));
+    let isRegistered = false;
+    try {
+      isRegistered = (await phone.tryRegister(REGISTER_SEC)).every(({ status }) => status < 300);
+    } catch {
+      // Nobody listens there just now.
+    }
+    if (!isRegistered) this.#after(TRY_AGAIN_MS, () => void this.#register(phone));
+  }
+
+  /** It has a way to its edge, and nobody would try to call, hold or hang up with one that says it has no service. */
+  #isOnline(phone: Phone | undefined): boolean {
+    const registration = phone?.registrations[0];
+    return registration?.registered === true && !registration.flow.closed;
+  }
+
+  /** `act` as soon as that phone has service. */
+  #onceOnline(call: PhoneCall, act: () => void): void {
+    if (call.end !== undefined) return;
+    if (this.#isOnline(this.#phoneOf(call))) act();
+    else this.#after(OFFLINE_LOOK_MS, () => this.#onceOnline(call, act));
   }
 
   // --- the caller -----------------------------------------------------------------------------------------------------
@@ -109,6 +141,10 @@ export class Crowd {
     const { plan } = conversation;
     const phone = this.phones.find(({ options }) => options.user === plan.from);
     if (phone === undefined) return;
+    if (!this.#isOnline(phone)) {
+      this.#after(OFFLINE_LOOK_MS, () => void this.#call(conversation));
+      return;
+    }
     conversation.beganMs = this.#nowMs;
     const call = await phone.call(plan.to, {
       offer: plan.lateOffer ? 'none' : 'plain',
@@ -141,7 +177,10 @@ export class Crowd {
 
   #answered(conversation: Conversation, call: PhoneCall): void {
     conversation.answeredMs = this.#nowMs;
-    const { talkMs, hangsUp, holds } = conversation.plan;
+    const { talkMs, hangsUp, holds, digits = [] } = conversation.plan;
+    for (const digit of digits) {
+      if (digit.afterMs < talkMs) this.#after(digit.afterMs, () => this.#press(conversation, digit.by));
+    }
     for (const hold of holds) {
       if (hold.afterMs + hold.forMs < talkMs)
         this.#after(hold.afterMs, () => void this.#hold(conversation, hold));
@@ -152,7 +191,7 @@ export class Crowd {
       return;
     }
     this.#after(talkMs, () => {
-      if (hangsUp !== 'callee') void this.#hangUp(conversation, call, 'caller');
+      if (hangsUp !== 'callee') this.#onceOnline(call, () => void this.#hangUp(conversation, call, 'caller'));
       if (hangsUp !== 'caller') this.#calleeHangsUp(conversation);
     });
   }
@@ -210,7 +249,8 @@ export class Crowd {
   /** RFC 3261 §15: not before the ACK. */
   #calleeHangsUp(conversation: Conversation): void {
     const { callee } = conversation;
-    if (callee !== undefined) void this.#hangUp(conversation, callee, 'callee');
+    if (callee !== undefined)
+      this.#onceOnline(callee, () => void this.#hangUp(conversation, callee, 'callee'));
     else if (!conversation.over) this.#after(100, () => this.#calleeHangsUp(conversation));
   }
 
@@ -234,20 +274,57 @@ export class Crowd {
     const call = by === 'caller' ? conversation.caller : conversation.callee;
     // Whoever holds already, or has not been acknowledged, does not press the key.
     if (call === undefined || !conversation.established || conversation.holders.has(by)) return;
-    if (!(await this.#offer(conversation, by, 'hold', () => call.hold()))) return;
-    this.#after(forMs, () => void this.#offer(conversation, by, 'resume', () => call.resume()));
+    if (!this.#isOnline(this.#phoneOf(call))) return;
+    if (!(await this.#offer(conversation, by, call, 'hold', () => call.hold()))) return;
+    this.#after(forMs, () =>
+      this.#onceOnline(call, () => void this.#offer(conversation, by, call, 'resume', () => call.resume())),
+    );
+  }
+
+  /** A digit goes to the other phone, once. */
+  #press(conversation: Conversation, by: Side): void {
+    const call = by === 'caller' ? conversation.caller : conversation.callee;
+    if (call === undefined || !conversation.established || conversation.hangUp !== undefined) return;
+    if (!this.#isOnline(this.#phoneOf(call))) return;
+    conversation.pressed[by]++;
+    const asked = conversation.asking[by].then(async () => {
+      if (call.end !== undefined) return;
+      const response = await call.info('5');
+      if (response.status >= 300 && !isOfBrokenStream(response) && conversation.hangUp === undefined)
+        conversation.surprises.push(`the ${by}'s digit got ${tell(response)}`);
+    });
+    conversation.asking[by] = asked;
+  }
+
+  #phoneOf(call: PhoneCall): Phone | undefined {
+    return this.phones.find(
+      ({ calls, activeCalls }) => activeCalls.includes(call) || calls.items.includes(call),
+    );
   }
 
   async #offer(
     conversation: Conversation,
     by: Side,
+    call: PhoneCall,
     what: 'hold' | 'resume',
     offer: () => Promise<SipResponse>,
   ): Promise<boolean> {
     if (conversation.hangUp !== undefined) return false;
     if (what === 'hold') conversation.holders.add(by);
     conversation.offers++;
-    const response = await offer();
+    await conversation.asking[by];
+    if (call.end !== undefined) {
+      conversation.offers--;
+      return false;
+    }
+    const first = offer();
+    conversation.asking[by] = first;
+    let response = await first;
+    while (isOfBrokenStream(response) && call.end === undefined) {
+      // The stream ended under it: whoever pressed the key presses it again when there is service.
+      await new Promise<void>((resolve) => this.#onceOnline(call, resolve));
+      response = await offer();
+    }
     conversation.offers--;
     conversation.lastOfferMs = this.#nowMs;
     if (what === 'resume' || response.status >= 300) conversation.holders.delete(by);
@@ -290,5 +367,9 @@ export const sessionOf = (n: number): string => n.toString(16).padStart(32, 'c')
 
 /** It has answered and not ended. */
 const isUp = (call: PhoneCall): boolean => call.end === undefined && call.leg?.dialog.state === 'confirmed';
+
+/** RFC 3261 §8.1.3.1: the phone's own word that it could not send. */
+const isOfBrokenStream = ({ status, reason }: SipResponse): boolean =>
+  status === 503 && reason.startsWith('local transport-error');
 
 const tell = ({ status, reason }: SipResponse): string => `${status} ${reason}`;

@@ -1,24 +1,29 @@
+import { type Domain, domainOf, type Fault, type FaultPlan, tellFault } from './fault-plan.ts';
 import { START_MS } from './history.ts';
-import type { Fault, FaultPlan } from './plan.ts';
 import type { SimProcess } from './process.ts';
-import { pass, type World, type ZoneName } from './world.ts';
+import { type EdgeName, pass, type Role, type World, type ZoneName } from './world.ts';
 
 /** So late is a slow process with everything: much, but not so much that it would be taken for dead. */
 const SLOW_MS = 250;
-
-/** So long after everything was put right the next one may come. */
-const BETWEEN_HEAVY_MS = 4_000;
+/** So long after everything was put right the next one of its kind may come. */
+const BETWEEN_MS = 4_000;
 
 /** Lets the plan's faults happen, and puts right afterwards what an operator would: a zone that is down is started again. */
 export class Faults {
   /** When something broke or was put right last. */
   lastMs = Number.NEGATIVE_INFINITY;
+  /** When each edge was down, whose connections ended then. */
+  readonly edgeDeathsMs: { readonly edge: EdgeName; readonly atMs: number }[] = [];
+  /** When the wall clock went forward, and who was registered until then is not any more. */
+  readonly jumpedForwardMs: number[] = [];
+  readonly told: string[] = [];
   /** How many last still. */
   #lasting = 0;
-  /** Of those, and of those that are being put right, what concerns more than one switch. */
-  #heavy = 0;
-  #lastHeavyMs = Number.NEGATIVE_INFINITY;
-  readonly told: string[] = [];
+  readonly #domains: Record<Domain, { going: number; lastMs: number }> = {
+    installation: { going: 0, lastMs: Number.NEGATIVE_INFINITY },
+    edge: { going: 0, lastMs: Number.NEGATIVE_INFINITY },
+    switch: { going: 0, lastMs: Number.NEGATIVE_INFINITY },
+  };
   readonly #world: World;
 
   constructor(world: World, plans: readonly FaultPlan[]) {
@@ -43,23 +48,23 @@ export class Faults {
   }
 
   async #happen(plan: FaultPlan): Promise<void> {
-    const isHeavy = !('role' in plan) || plan.role !== 'switch';
-    // One that was timed by a message may come late, when the next is under way: an installation with both zones hit is no promise.
-    if (isHeavy && (this.#heavy > 0 || this.#world.clock.nowMs() - this.#lastHeavyMs < BETWEEN_HEAVY_MS)) {
+    const name = domainOf(plan);
+    const domain = this.#domains[name];
+    // One that was timed by a message may come late, when the next is under way.
+    if (name !== 'switch' && (domain.going > 0 || this.#world.clock.nowMs() - domain.lastMs < BETWEEN_MS)) {
       this.#world.history.add(`* left out: ${tellFault(plan)}`);
       return;
     }
-    if (isHeavy) this.#heavy++;
+    domain.going++;
     await this.#last(plan);
-    if (!isHeavy) return;
-    this.#heavy--;
-    this.#lastHeavyMs = this.#world.clock.nowMs();
+    domain.going--;
+    domain.lastMs = this.#world.clock.nowMs();
   }
 
   /** Begins it, waits, and ends it. */
   async #last(plan: FaultPlan): Promise<void> {
     const world = this.#world;
-    this.#mark(`${tellFault(plan)}`);
+    this.#mark(tellFault(plan));
     switch (plan.what) {
       case 'kill-zone':
         world.killZone(plan.zone);
@@ -73,6 +78,16 @@ export class Faults {
         this.#mark(`zone ${plan.zone} goes on`);
         await this.#startIfFenced(plan.zone);
         return;
+      case 'starve-zone':
+        await this.#lasts(plan.forMs, () => {
+          const stood = world.processesOf(plan.zone);
+          for (const process of stood) process.stall('starved');
+          return () => {
+            for (const process of stood) process.thaw();
+          };
+        });
+        await this.#startIfFenced(plan.zone);
+        return;
       case 'cut-twins':
         world.cutTwins(true);
         await pass(world, plan.forMs);
@@ -81,19 +96,62 @@ export class Faults {
         await this.#startIfFenced('a');
         await this.#startIfFenced('b');
         return;
+      case 'cut-edge':
+        await this.#cut(
+          [1, 2].map((n) => [`switch ${plan.zone}${n}`, `edge ${plan.edge}`]),
+          plan.forMs,
+        );
+        return;
+      case 'cut-media':
+        await this.#cut([[`switch ${plan.id}`, `media ${plan.media}`]], plan.forMs);
+        return;
       case 'state-away':
-        this.#lasting++;
-        world.stateAway(plan.how);
-        await pass(world, plan.forMs);
-        world.stateBack();
-        this.#lasting--;
-        this.#mark('the state is back');
+        await this.#lasts(plan.forMs, () => {
+          if (plan.only === undefined) world.stateAway(plan.how);
+          else {
+            const only = world.running('switch', plan.only);
+            if (only !== undefined) world.stateAway(plan.how, only);
+          }
+          return () => world.stateBack();
+        });
+        return;
+      case 'state-slow':
+        await this.#lasts(plan.forMs, () => {
+          world.stateFaults.slow = true;
+          return () => {
+            world.stateFaults.slow = false;
+          };
+        });
+        return;
+      case 'state-full':
+        await this.#lasts(plan.forMs, () => {
+          world.stateFaults.full = true;
+          return () => {
+            world.stateFaults.full = false;
+          };
+        });
+        return;
+      case 'state-locked': {
+        const holder = world.running('switch', plan.id);
+        if (holder === undefined) return;
+        await this.#lasts(plan.forMs, () => {
+          holder.freeze();
+          world.stateFaults.lock(plan.id[0]!, holder);
+          return () => holder.thaw();
+        });
+        return;
+      }
+      case 'clock-jumps':
+        world.wallClock.jumpedMs += plan.byMs;
+        if (plan.byMs > 0) this.jumpedForwardMs.push(world.clock.nowMs());
         return;
       case 'kill': {
         const target = world.running(plan.role, plan.id);
+        if (plan.role === 'edge')
+          this.edgeDeathsMs.push({ edge: plan.id as EdgeName, atMs: world.clock.nowMs() });
         if (target !== undefined) world.kill(target);
         await pass(world, plan.forMs);
-        if (plan.role === 'zone') await this.#startIfFenced(plan.id as ZoneName);
+        await this.#afterwards(plan.role, plan.id);
         return;
       }
       case 'freeze': {
@@ -102,20 +160,57 @@ export class Faults {
         await pass(world, plan.forMs);
         target?.thaw();
         this.#mark(`${plan.role} ${plan.id} goes on`);
-        if (plan.role === 'zone') await this.#startIfFenced(plan.id as ZoneName);
+        await this.#afterwards(plan.role, plan.id);
+        return;
+      }
+      case 'starve':
+      case 'spin': {
+        const target = world.running(plan.role, plan.id);
+        await this.#lasts(plan.forMs, () => {
+          target?.stall(plan.what === 'spin' ? 'spinning' : 'starved');
+          return () => target?.thaw();
+        });
+        await this.#afterwards(plan.role, plan.id);
         return;
       }
       case 'slow': {
         const target = world.running(plan.role, plan.id);
         if (target === undefined) return;
-        this.#lasting++;
-        target.lateMs = SLOW_MS;
-        await pass(world, plan.forMs);
-        target.lateMs = 0;
-        this.#lasting--;
-        this.#mark(`${plan.role} ${plan.id} keeps up again`);
+        await this.#lasts(plan.forMs, () => {
+          target.lateMs = SLOW_MS;
+          return () => {
+            target.lateMs = 0;
+          };
+        });
         return;
       }
+    }
+  }
+
+  /** As long as it lasts nobody is asked whether all is well. */
+  async #lasts(forMs: number, begin: () => () => void): Promise<void> {
+    this.#lasting++;
+    const end = begin();
+    await pass(this.#world, forMs);
+    end();
+    this.#lasting--;
+    this.#mark('that is over');
+  }
+
+  #cut(roads: readonly (readonly string[])[], forMs: number): Promise<void> {
+    return this.#lasts(forMs, () => {
+      for (const [from, to] of roads) this.#world.cut(from!, to!, true);
+      return () => {
+        for (const [from, to] of roads) this.#world.cut(from!, to!, false);
+      };
+    });
+  }
+
+  async #afterwards(role: Role, id: string): Promise<void> {
+    if (role === 'zone') await this.#startIfFenced(id as ZoneName);
+    if (role === 'edge' && this.#world.running('edge', id) === undefined) {
+      this.#world.startEdge(id as EdgeName);
+      this.#mark(`${id} is started`);
     }
   }
 
@@ -145,18 +240,17 @@ function aimedAt(plan: FaultPlan, by: SimProcess | undefined): FaultPlan {
   switch (plan.what) {
     case 'kill-zone':
     case 'freeze-zone':
+    case 'starve-zone':
       return { ...plan, zone };
+    case 'state-locked':
+      return { ...plan, id: by.id };
     case 'kill':
     case 'freeze':
     case 'slow':
-      return { ...plan, id: plan.role === 'switch' ? by.id : zone };
+    case 'starve':
+    case 'spin':
+      return plan.role === 'edge' ? plan : { ...plan, id: plan.role === 'switch' ? by.id : zone };
     default:
       return plan;
   }
-}
-
-export function tellFault(fault: FaultPlan): string {
-  const { atMs, point, ...rest } = fault;
-  const when = point === undefined ? `at ${atMs} ms` : `at the ${point.count}. ${point.of} after ${atMs} ms`;
-  return `${when}: ${Object.values(rest).join(' ')}`;
 }

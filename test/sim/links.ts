@@ -40,19 +40,19 @@ export class SimLinks {
       server === undefined ||
       !server.process.alive ||
       server.process.frozen ||
-      this.#cut.has(roadName(from, name))
+      this.#cut.has(roadName(from.name, name))
     ) {
       again();
       return;
     }
     const { log } = this.#options;
-    const road: Road = { cut: false };
+    const road: Road = { cut: false, held: [] };
     const left = new SimWire(this.#options, road, from, server.process);
     const right = new SimWire(this.#options, road, server.process, from);
     left.other = right;
     right.other = left;
-    const roads = this.#roads.get(roadName(from, name)) ?? new Set();
-    this.#roads.set(roadName(from, name), roads);
+    const roads = this.#roads.get(roadName(from.name, name)) ?? new Set();
+    this.#roads.set(roadName(from.name, name), roads);
     roads.add(road);
     const near = new Connection(left, {
       self: from.peer,
@@ -78,22 +78,27 @@ export class SimLinks {
     });
   }
 
-  /** What is sent between the two from now on vanishes; the next frame after `heal` shows the gap, and the link is made anew. */
-  cut(from: SimProcess, name: string): void {
+  /** What is sent between the two from now on, be it that one has ended, arrives after `heal`, as TCP says it again; nobody connects. */
+  cut(from: string, name: string): void {
     this.#cut.add(roadName(from, name));
     for (const road of this.#roads.get(roadName(from, name)) ?? []) road.cut = true;
   }
 
-  heal(from: SimProcess, name: string): void {
+  heal(from: string, name: string): void {
     this.#cut.delete(roadName(from, name));
-    for (const road of this.#roads.get(roadName(from, name)) ?? []) road.cut = false;
+    for (const road of this.#roads.get(roadName(from, name)) ?? []) {
+      road.cut = false;
+      for (const deliver of road.held.splice(0)) deliver();
+    }
   }
 }
 
-const roadName = (from: SimProcess, name: string): string => `${from.name} > ${name}`;
+/** Both as operators name processes: `switch a1`, `edge edge1`. */
+const roadName = (from: string, name: string): string => `${from} > ${name}`;
 
 interface Road {
   cut: boolean;
+  readonly held: (() => void)[];
 }
 
 /** One end of a stream socket: what it sends arrives in order, also at a process that is stopped, once it goes on. */
@@ -147,7 +152,10 @@ class SimWire implements Wire {
   }
 
   #deliver(arrive: () => void): void {
-    if (this.#road.cut) return;
+    if (this.#road.cut) {
+      this.#road.held.push(() => this.#deliver(arrive));
+      return;
+    }
     const { world, delayMs } = this.#options;
     const nowMs = world.nowMs();
     this.#lastDueMs = Math.max(this.#lastDueMs, nowMs + delayMs());

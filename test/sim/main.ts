@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { tellFault } from './faults.ts';
+import { tellFault } from './fault-plan.ts';
 import { demoDirectory } from './phones.ts';
 import { type Plan, planFor } from './plan.ts';
 import { run } from './run.ts';

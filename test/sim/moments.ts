@@ -125,7 +125,7 @@ export async function killAfterLosing(
       world.onCall = (_, by) => {
         owner ??= by.id[0] as ZoneName;
       };
-      world.loses = (bytes) => {
+      world.network.loses = (bytes) => {
         if (cameTo || owner === undefined || !Buffer.from(bytes).toString('latin1').startsWith(begins))
           return false;
         cameTo = true;

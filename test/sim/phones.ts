@@ -3,7 +3,8 @@ import { audioOf, parseSdp } from '../../src/sdp/index.ts';
 import { toBytes } from '../../src/sip/index.ts';
 import { Phone, type PhoneMedia, type PhoneMediaFactory, type PhoneOptions } from '../support/phone.ts';
 import type { Endpoint, FlowHandlers, PhoneFlow, PhoneSockets } from '../support/phone-transport.ts';
-import type { World } from './world.ts';
+import type { SimStreamEnd } from './network.ts';
+import { edgeAddress, type World } from './world.ts';
 
 /** The demo's users, as the installation would compile them. */
 export async function demoDirectory(): Promise<DirectorySnapshot> {
@@ -24,12 +25,12 @@ export async function simPhone(
     user,
     password: `demo-${user}`,
     domain: 'demo.twinline.test',
-    servers: [world.edgeAddress],
+    servers: [edgeAddress('edge1')],
     clock: world.clock,
     random: world.random,
     keepAliveMs: 0,
     media: simMedia(world, local),
-    newTransport: (_of, handlers) => new SimSockets(world, local, handlers),
+    newTransport: ({ transport }, handlers) => new SimSockets(world, transport, local, handlers),
     waitMs: REAL_WAIT_MS,
     ...options,
   });
@@ -40,32 +41,20 @@ const REAL_WAIT_MS = 15_000;
 
 class SimSockets implements PhoneSockets {
   readonly listening: Endpoint;
-  readonly #flow: PhoneFlow;
+  readonly #world: World;
+  readonly #handlers: FlowHandlers;
+  readonly #isStream: boolean;
+  readonly #flows = new Map<string, PhoneFlow>();
   #open = false;
 
-  constructor(world: World, local: Endpoint, handlers: FlowHandlers) {
+  constructor(world: World, transport: string, local: Endpoint, handlers: FlowHandlers) {
+    this.#world = world;
+    this.#isStream = transport === 'tcp';
+    this.#handlers = handlers;
     this.listening = local;
-    const isOpen = () => this.#open;
-    this.#flow = {
-      transport: 'udp',
-      reliable: false,
-      local,
-      remote: world.edgeAddress,
-      get closed() {
-        return !isOpen();
-      },
-      send: (text) => {
-        if (isOpen()) world.toEdge(toBytes(text), local);
-        return isOpen();
-      },
-      sendRaw: (bytes) => world.toEdge(bytes, local),
-      ping: () => {},
-      close: () => {},
-      destroy: () => {},
-    };
-    world.plug(local, {
-      receive: (bytes) => {
-        if (isOpen()) handlers.message(bytes, this.#flow);
+    world.network.plug(local, {
+      receive: (bytes, from) => {
+        if (this.#open) handlers.message(bytes, this.#datagrams(from));
       },
     });
   }
@@ -78,12 +67,78 @@ class SimSockets implements PhoneSockets {
     return this.listening;
   }
 
-  async flowTo(): Promise<PhoneFlow> {
-    return this.#flow;
+  async flowTo(server: Endpoint, { fresh = false } = {}): Promise<PhoneFlow> {
+    if (!this.#isStream) return this.#datagrams(server);
+    const known = this.#flows.get(server.address);
+    if (known?.closed === false) {
+      if (!fresh) return known;
+      known.destroy();
+    }
+    let end: SimStreamEnd | undefined;
+    const flow: PhoneFlow = {
+      transport: 'tcp',
+      reliable: true,
+      local: this.listening,
+      remote: server,
+      get closed() {
+        return end?.open !== true;
+      },
+      send: (text) => {
+        end?.send(toBytes(text));
+        return end?.open === true;
+      },
+      sendRaw: (bytes) => end?.send(bytes),
+      ping: () => {},
+      close: () => end?.close(),
+      destroy: () => {
+        if (end?.open !== true) return;
+        end.close();
+        this.#world.clock.after(0, () => {
+          if (this.#open) this.#handlers.closed(flow, 'destroyed');
+        });
+      },
+    };
+    end = await this.#world.network.connect(this.listening, server, {
+      message: (bytes) => {
+        if (this.#open) this.#handlers.message(bytes, flow);
+      },
+      closed: (reason) => {
+        if (this.#open) this.#handlers.closed(flow, reason);
+      },
+    });
+    this.#flows.set(server.address, flow);
+    return flow;
   }
 
   async close(): Promise<void> {
     this.#open = false;
+    for (const flow of this.#flows.values()) flow.close();
+  }
+
+  #datagrams(server: Endpoint): PhoneFlow {
+    const known = this.#flows.get(server.address);
+    if (known !== undefined) return known;
+    const isOpen = () => this.#open;
+    const send = (bytes: Uint8Array): boolean => {
+      if (isOpen()) this.#world.network.toEdge(bytes, this.listening, server);
+      return isOpen();
+    };
+    const flow: PhoneFlow = {
+      transport: 'udp',
+      reliable: false,
+      local: this.listening,
+      remote: server,
+      get closed() {
+        return !isOpen();
+      },
+      send: (text) => send(toBytes(text)),
+      sendRaw: send,
+      ping: () => {},
+      close: () => {},
+      destroy: () => {},
+    };
+    this.#flows.set(server.address, flow);
+    return flow;
   }
 }
 

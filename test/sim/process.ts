@@ -1,5 +1,6 @@
 import type { Clock, Timer, VirtualClock } from '../../src/base/index.ts';
 import type { Peer } from '../../src/link/index.ts';
+import type { ProcessFacts } from '../../src/zone/index.ts';
 
 /**
  * A pretended process: its timers run only while it lives, wait while it is stopped, and its links end when it is killed. What it
@@ -12,23 +13,27 @@ export class SimProcess {
   readonly id: string;
   readonly clock: Clock;
   alive = true;
-  frozen = false;
+  /** `frozen` by a signal; `starved`: the machine does not let it run; `spinning`: it computes and looks at nothing else. */
+  standing: 'runs' | 'frozen' | 'starved' | 'spinning' = 'runs';
   /** How long everything that reaches the process waits for its turn: a machine that is overloaded. */
   lateMs = 0;
   readonly #world: VirtualClock;
   /** What came due while it was stopped, in order. */
   #held: (() => void)[] = [];
   readonly #exits: ((how: string) => void)[] = [];
+  readonly #thaws: (() => void)[] = [];
   #lastTurnMs = 0;
+  #standsSinceMs = 0;
+  readonly #times = { ranMs: 0, waitedMs: 0 };
 
-  constructor(world: VirtualClock, pid: number, role: string, id: string) {
+  constructor(world: VirtualClock, wallClock: Pick<Clock, 'utcMs'>, pid: number, role: string, id: string) {
     this.#world = world;
     this.pid = pid;
     this.role = role;
     this.id = id;
     this.clock = {
       nowMs: () => world.nowMs(),
-      utcMs: () => world.utcMs(),
+      utcMs: () => wallClock.utcMs(),
       after: (delayMs, action): Timer => {
         let cancelled = false;
         const timer = world.after(delayMs, () =>
@@ -53,6 +58,19 @@ export class SimProcess {
 
   get peer(): Peer {
     return { role: this.role, id: this.id, pid: this.pid, startTime: this.startTime };
+  }
+
+  /** Neither hears nor says anything at present. */
+  get frozen(): boolean {
+    return this.standing !== 'runs';
+  }
+
+  /** What the machine tells of it. */
+  get facts(): ProcessFacts | undefined {
+    if (!this.alive) return undefined;
+    this.#keepTimes();
+    const state = this.standing === 'runs' ? 'S' : this.standing === 'frozen' ? 'T' : 'R';
+    return { state, ...this.#times };
   }
 
   /** Something reaches the process: it acts now, or when it gets its turn, or never again. */
@@ -86,22 +104,47 @@ export class SimProcess {
     this.alive = false;
     this.#held = [];
     for (const exit of this.#exits.splice(0)) exit(how);
+    for (const goesOn of this.#thaws.splice(0)) goesOn();
     return true;
   }
 
   /** SIGSTOP: it neither hears nor says anything; its links stay open and fill. */
   freeze(): void {
-    this.frozen = true;
+    this.#stand('frozen');
   }
 
-  /** SIGCONT: what waited comes at once, each with its turn of the loop. */
+  /** Its loop stands still, but it is not stopped: it gets no CPU, or is at something that does not end. */
+  stall(how: 'starved' | 'spinning'): void {
+    this.#stand(how);
+  }
+
+  /** SIGCONT, or its turn: what waited comes at once, each with its turn of the loop. */
   thaw(): void {
     if (!this.alive || !this.frozen) return;
-    this.frozen = false;
+    this.#stand('runs');
     const held = this.#held;
     this.#held = [];
     const nowMs = this.#world.nowMs();
     this.#lastTurnMs = nowMs;
     for (const action of held) this.#world.after(0, () => this.run(action));
+    for (const thawed of this.#thaws.splice(0)) thawed();
+  }
+
+  /** Called once, when it goes on or ends. */
+  onGoesOn(handler: () => void): void {
+    this.#thaws.push(handler);
+  }
+
+  #stand(how: SimProcess['standing']): void {
+    this.#keepTimes();
+    this.standing = how;
+  }
+
+  #keepTimes(): void {
+    const nowMs = this.#world.nowMs();
+    const stoodMs = nowMs - this.#standsSinceMs;
+    this.#standsSinceMs = nowMs;
+    if (this.standing === 'starved') this.#times.waitedMs += stoodMs;
+    if (this.standing === 'spinning') this.#times.ranMs += stoodMs;
   }
 }

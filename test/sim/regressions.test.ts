@@ -68,4 +68,40 @@ describe('a call', () => {
     });
     expect(broken).toEqual([]);
   });
+
+  it('is ended over an edge that stood still while it was adopted', async () => {
+    const broken = await play({ talkMs: 3_500, holds: [] }, 'talking', ({ owner, faults }) => {
+      faults.happen({ what: 'freeze', role: 'edge', id: 'edge1', forMs: 3_000 });
+      faults.happen({ what: 'kill-zone', zone: owner.id[0] as ZoneName, forMs: 30_000 });
+    });
+    expect(broken).toEqual([]);
+  });
+
+  it('rings on though its owner was stopped before it heard that an edge is back', async () => {
+    const broken = await play({ ringMs: 20_000, holds: [] }, 'ringing', ({ owner, world, faults }) => {
+      world.clock.after(50, () => faults.happen({ what: 'kill', role: 'edge', id: 'edge1', forMs: 300 }));
+      world.clock.after(200, () =>
+        faults.happen({ what: 'freeze-zone', zone: owner.id[0] as ZoneName, forMs: 20_000 }),
+      );
+    });
+    expect(broken).toEqual([]);
+  });
+});
+
+describe('a zone', () => {
+  it.each(['rejects', 'hangs'] as const)('adopts when the state is back that %s', async (how) => {
+    const broken = await play({ ringMs: 400, holds: [] }, 'talking', ({ owner, faults }) => {
+      faults.happen({ what: 'state-away', how, forMs: 2_500 });
+      faults.happen({ what: 'kill', role: 'switch', id: owner.id, forMs: 100 });
+    });
+    expect(broken).toEqual([]);
+  });
+
+  it('gives a new switch its bundles when the state has room again', async () => {
+    const broken = await play({ ringMs: 400, holds: [] }, 'talking', ({ owner, faults }) => {
+      faults.happen({ what: 'state-full', forMs: 2_500 });
+      faults.happen({ what: 'kill', role: 'switch', id: owner.id, forMs: 100 });
+    });
+    expect(broken).toEqual([]);
+  });
 });

@@ -7,10 +7,13 @@ import {
   twoOwners,
   unheardRinging,
   whoDoesNotHear,
+  whoIsLeftAlone,
+  wrongDigits,
   wrongEnds,
   wrongRecords,
 } from './checks.ts';
 import { Crowd } from './crowd.ts';
+import { mayNotComeAbout } from './excuses.ts';
 import { Faults } from './faults.ts';
 import type { Plan } from './plan.ts';
 import { type Mistake, runUntil, World, type WorldOptions } from './world.ts';
@@ -25,7 +28,7 @@ export interface RunResult {
 /** How often it is asked whether people hear each other. */
 const LOOK_EVERY_MS = 500;
 /** By then every call of a plan has ended, also one that nobody answers over a bad network. */
-const ALL_OVER_MS = 180_000;
+const ALL_OVER_MS = 300_000;
 /** The longest timer of what is over (64 × T1, 32 s, at either side of a lossy network), and the edge's sweep after it. */
 const LINGER_MS = 80_000;
 /** A caller hears it ring so soon, also when the message was lost with a switch. */
@@ -49,6 +52,7 @@ export async function run(plan: Plan, options: RunOptions): Promise<RunResult> {
   const begin = world.clock.nowMs();
   const look = (): void => {
     for (const what of whoDoesNotHear(world, crowd, faults)) broken.add(what);
+    for (const what of whoIsLeftAlone(world, crowd, faults)) broken.add(what);
     world.clock.after(LOOK_EVERY_MS, look);
   };
   look();
@@ -63,13 +67,15 @@ export async function run(plan: Plan, options: RunOptions): Promise<RunResult> {
   await runUntil(world, begin + ALL_OVER_MS, isOver);
   await runUntil(world, world.clock.nowMs() + LINGER_MS);
   const { account } = options.directory;
+  const isExcused = mayNotComeAbout(plan, faults);
   for (const what of [
     ...surprises(crowd),
-    ...wrongEnds(crowd),
-    ...(plan.network.lossRatio === 0 ? unheardRinging(crowd, RINGING_HEARD_MS) : []),
+    ...wrongEnds(crowd, isExcused),
+    ...wrongDigits(crowd),
+    ...(plan.network.lossRatio === 0 ? unheardRinging(crowd, RINGING_HEARD_MS, isExcused) : []),
     ...strays(crowd),
     ...twoOwners(world),
-    ...(await wrongRecords(world, crowd, account)),
+    ...(await wrongRecords(world, crowd, account, isExcused)),
     ...(await leftBehind(world, account)),
     ...(await lostRegistrations(world, crowd, account)),
   ]) {

@@ -1,10 +1,13 @@
 import type { AccountId } from '../../src/base/index.ts';
 import type { MemoryState, StateKind, StatePort, Stored, Write } from '../../src/state/index.ts';
 import type { SimProcess } from './process.ts';
+import type { StateFaults } from './state-faults.ts';
 
 export interface SimStateOptions {
   readonly process: SimProcess;
   readonly port: MemoryState;
+  readonly zone: string;
+  readonly faults: StateFaults;
   /** How long the next operation takes, in all. */
   readonly delayMs: () => number;
   /** How long a question for values of that kind waits before that. */
@@ -21,10 +24,10 @@ export interface SimStateOptions {
  * lives. So a process can die, or be stopped, before a commit, or between the commit and the news of it.
  */
 export function simState(options: SimStateOptions): StatePort {
-  const { process, port, delayMs, waitMs, committed } = options;
+  const { process, port, zone, faults, delayMs, waitMs, committed } = options;
   const soon = (ms: number) => new Promise<void>((resolve) => process.clock.after(ms, resolve));
   const run = async <T>(operation: () => Promise<T>, done: () => void = () => {}): Promise<T> => {
-    const ms = delayMs();
+    const ms = faults.delayMs(delayMs());
     await soon(ms / 2);
     try {
       const result = await operation();
@@ -41,6 +44,8 @@ export function simState(options: SimStateOptions): StatePort {
     if (ms > 0) await soon(ms);
     return run(question);
   };
+  const write = <T>(operation: () => Promise<T>, done?: () => void): Promise<T> =>
+    run(() => faults.toWrite(zone).then(operation), done);
   // A mistake: the owner is told at once, and what it commits is written a little later, in order.
   let late = Promise.resolve();
   const { commitLateMs } = options;
@@ -56,18 +61,19 @@ export function simState(options: SimStateOptions): StatePort {
       const copy = structuredClone(writes) as readonly Write[];
       if (commitLateMs !== undefined && how.fence !== undefined) {
         late = late.then(() => soon(commitLateMs)).then(() => port.commit(copy, how).catch(() => {}));
+        committed(process, copy);
         return Promise.resolve();
       }
-      return run(
+      return write(
         () => port.commit(copy, how),
         () => committed(process, copy),
       );
     },
-    grant: (...args) => run(() => port.grant(...args)),
+    grant: (...args) => write(() => port.grant(...args)),
     lease: (bundle) => run(() => port.lease(bundle)),
     leases: () => run(() => port.leases()),
-    release: (fence) => run(() => late.then(() => port.release(fence))),
-    append: (...args) => run(() => port.append(...args)),
+    release: (fence) => write(() => late.then(() => port.release(fence))),
+    append: (...args) => write(() => port.append(...args)),
     read: (...args) => run(() => port.read(...args)),
     close: () => port.close(),
   };

@@ -1,9 +1,7 @@
 import {
   type EdgeId,
-  type FlowId,
   type Logger,
   type MediaId,
-  randomBelow,
   type SwitchId,
   seededRandom,
   silentLogger,
@@ -15,11 +13,12 @@ import type { Call } from '../../src/call/index.ts';
 import type { DirectorySnapshot } from '../../src/directory/index.ts';
 import { indexDirectories } from '../../src/directory/index.ts';
 import { type Address, EdgeCore } from '../../src/edge/index.ts';
-import type { Channel, Flow, ProcessRef } from '../../src/link/index.ts';
+import type { Channel, ProcessRef } from '../../src/link/index.ts';
 import {
   type Lease,
   MemoryCluster,
   type MemoryState,
+  patientInAdoption,
   type Sealer,
   type StatePort,
   type Stored,
@@ -33,16 +32,10 @@ import { asPlain, FenceWatch } from './fence-watch.ts';
 import { History } from './history.ts';
 import { SimLinks } from './links.ts';
 import { SimMedia } from './media.ts';
+import { type Network, SimNetwork } from './network.ts';
 import { SimProcess } from './process.ts';
 import { simState } from './state.ts';
-
-export interface Network {
-  /** One-way, between phones and edge. */
-  readonly lossRatio: number;
-  readonly duplicateRatio: number;
-  /** Evenly spread, so that what is sent in a row overtakes one another. */
-  readonly delayMs: { readonly min: number; readonly max: number };
-}
+import { StateFaults } from './state-faults.ts';
 
 /** A mistake of the product, planted to see that the simulator notices it. */
 export type Mistake = 'sends-before-commit' | 'forgets-the-outbox';
@@ -57,48 +50,59 @@ export interface WorldOptions extends Partial<Network> {
   readonly tell?: (line: string) => void;
 }
 
+export type { Network } from './network.ts';
+export type Role = ChildRole | 'zone' | 'edge';
 export type ZoneName = 'a' | 'b';
+export type EdgeName = 'edge1' | 'edge2';
 const SWITCHES_PER_ZONE = 2;
+const edges: readonly EdgeName[] = ['edge1', 'edge2'];
 
-/** Where a phone's datagrams arrive. */
-export interface SimPeer {
-  receive(bytes: Uint8Array, from: Address): void;
-}
+/** Where phones reach an edge. */
+export const edgeAddress = (edge: EdgeName): Address => ({
+  address: edge === 'edge1' ? '127.0.0.1' : '127.0.0.2',
+  port: 5060,
+});
 
 /**
- * A data centre in one process, on virtual time: one edge, two zones with their supervisors and switches, pretended media, and a network
- * that loses, delays and repeats by seed. Edge, supervisors and switches are the real code.
+ * A data centre in one process, on virtual time: two edges, two zones with their supervisors and switches, pretended media, and a network
+ * that loses, delays and repeats by seed. Edges, supervisors and switches are the real code.
  */
 export class World {
   readonly clock = new VirtualClock();
   /** Of the processes; the network has its own, so that a call more does not change what befalls the others at once. */
   readonly random;
   readonly history: History;
-  readonly cluster = new MemoryCluster({ clock: this.clock });
+  /** The wall clock of the machine, which may jump. */
+  readonly wallClock = { jumpedMs: 0, utcMs: () => this.clock.utcMs() + this.wallClock.jumpedMs };
+  readonly cluster = new MemoryCluster({
+    clock: {
+      nowMs: () => this.clock.nowMs(),
+      utcMs: () => this.wallClock.utcMs(),
+      after: (delayMs, action) => this.clock.after(delayMs, action),
+    },
+  });
+  readonly network: SimNetwork;
+  readonly stateFaults = new StateFaults();
+  readonly edges = new Map<EdgeName, { process: SimProcess; core: EdgeCore }>();
   readonly links: SimLinks;
   readonly zones = new Map<ZoneName, { process: SimProcess; supervisor: Supervisor }>();
   readonly switches = new Map<string, { zone: ZoneName; process: SimProcess; callSwitch: CallSwitch }>();
   readonly media = new Map<ZoneName, SimMedia>();
   /** Every process that was ended to fence it, in order. */
   readonly fenced: string[] = [];
-  readonly fenceWatch = new FenceWatch();
+  /** What each edge should have refused and did not. */
+  readonly fenceWatches: FenceWatch[] = [];
   /** The newest network address and port of a phone. */
   readonly phoneNumbers = { host: 0, port: 30_000 };
   readonly sealer: Sealer;
-  /** Whether the network loses a message to a phone, beside what it loses by chance. */
-  loses: ((bytes: Uint8Array) => boolean) | undefined;
   /** How long a question for registrations waits before it is asked of the state. */
   registrationsWaitMs = 0;
   /** A call has just been written as it now is, and its switch does not know it yet. */
   onCall: ((call: Call, by: SimProcess) => void) | undefined;
-  readonly edgeAddress: Address = { address: '127.0.0.1', port: 5060 };
-  #edge!: { process: SimProcess; core: EdgeCore };
   readonly #options: WorldOptions;
   readonly #tokens = new Tokens(Buffer.alloc(32, 7));
   readonly #processes = new Map<number, SimProcess>();
-  readonly #phones = new Map<string, SimPeer>();
   readonly #ports = { next: 20_000 };
-  readonly #network;
   /** Calls as they were written last, while `onCall` looks. */
   readonly #stored = new Map<string, Call>();
   readonly #states: { process: SimProcess; port: MemoryState }[] = [];
@@ -110,25 +114,26 @@ export class World {
   constructor(options: WorldOptions) {
     this.#options = options;
     this.random = seededRandom(options.seed);
-    this.#network = seededRandom(options.seed ^ 0x5eed);
     this.sealer = sealer({ newest: 1, keys: new Map([[1, Buffer.alloc(32, 9)]]) }, this.random);
     this.history = new History(this.clock, options.tell);
+    this.network = new SimNetwork({
+      clock: this.clock,
+      random: seededRandom(options.seed ^ 0x5eed),
+      history: this.history,
+      how: options,
+    });
     this.links = new SimLinks({
       world: this.clock,
-      delayMs: () => 0.05 + this.#chance() / 5,
+      delayMs: () => 0.05 + this.network.chance() / 5,
       log: (process) => this.#log(process),
       sent: (from, to, chunk) => {
         this.history.add(`${from.name} > ${to.name} ${chunk.length}`, chunk);
         this.history.pass('between-processes');
       },
     });
-    this.#startEdge();
+    for (const edge of edges) this.startEdge(edge);
     this.startZone('a');
     this.startZone('b');
-  }
-
-  get edge(): EdgeCore {
-    return this.#edge.core;
   }
 
   // --- what a test does to it -----------------------------------------------------------------------------------------
@@ -141,32 +146,34 @@ export class World {
 
   /** SIGKILL for every process of the zone at once. */
   killZone(zone: ZoneName): void {
-    for (const process of this.#processesOf(zone)) this.kill(process);
+    for (const process of this.processesOf(zone)) this.kill(process);
   }
 
   freezeZone(zone: ZoneName): void {
-    for (const process of this.#processesOf(zone)) process.freeze();
+    for (const process of this.processesOf(zone)) process.freeze();
   }
 
   thawZone(zone: ZoneName): void {
-    for (const process of this.#processesOf(zone)) process.thaw();
+    for (const process of this.processesOf(zone)) process.thaw();
   }
 
   /** The one that runs under that name, if any. */
-  running(role: ChildRole | 'zone', id: string): SimProcess | undefined {
+  running(role: Role, id: string): SimProcess | undefined {
     return [...this.#processes.values()].find((one) => one.role === role && one.id === id && one.alive);
   }
 
-  process(role: ChildRole | 'zone', id: string): SimProcess {
+  process(role: Role, id: string): SimProcess {
     const found = this.running(role, id);
     if (found === undefined) throw new Error(`no ${role} ${id} runs`);
     return found;
   }
 
-  /** Nobody reaches the state until it is `back`. */
-  stateAway(how: 'rejects' | 'hangs'): void {
-    this.#away = how;
-    for (const { process, port } of this.#states) if (process.alive) port.away(how);
+  /** Nobody reaches the state until it is `back`; with `only` that process alone does not. */
+  stateAway(how: 'rejects' | 'hangs', only?: SimProcess): void {
+    if (only === undefined) this.#away = how;
+    for (const { process, port } of this.#states) {
+      if (process.alive && (only === undefined || process === only)) port.away(how);
+    }
   }
 
   stateBack(): void {
@@ -188,10 +195,13 @@ export class World {
 
   /** The two supervisors do not hear each other until `heal`. */
   cutTwins(on: boolean): void {
-    const a = this.running('zone', 'a');
-    if (a === undefined) return;
-    if (on) this.links.cut(a, 'zone b');
-    else this.links.heal(a, 'zone b');
+    this.cut('zone a', 'zone b', on);
+  }
+
+  /** `from` is the one that keeps the link. */
+  cut(from: string, to: string, on: boolean): void {
+    if (on) this.links.cut(from, to);
+    else this.links.heal(from, to);
   }
 
   startZone(zone: ZoneName): void {
@@ -217,6 +227,7 @@ export class World {
         },
         gone: () => Promise.resolve(),
       },
+      look: (ref: ProcessRef) => this.#processes.get(ref.pid)?.facts,
       log: this.#log(process),
     });
     this.zones.set(zone, { process, supervisor });
@@ -225,80 +236,29 @@ export class World {
     supervisor.start();
   }
 
-  // --- the phones' network --------------------------------------------------------------------------------------------
-
-  plug(at: Address, peer: SimPeer): void {
-    this.#phones.set(`${at.address}:${at.port}`, peer);
-  }
-
-  /** A datagram from a phone to the edge. */
-  toEdge(bytes: Uint8Array, from: Address): void {
-    this.#carry(() => {
-      this.history.add(`${from.address} > edge ${firstLine(bytes)}`, bytes);
-      this.history.pass('to-edge');
-      this.#edge.process.run(() => this.#edge.core.receive(this.#flow(from), bytes));
-    });
-  }
-
-  #toPhone(bytes: Uint8Array, to: Address): void {
-    this.history.add(`edge > ${to.address} ${firstLine(bytes)}`, bytes);
-    this.history.pass('to-phone');
-    if (this.loses?.(bytes)) return;
-    this.#carry(() => {
-      this.history.add(`${to.address} receives ${firstLine(bytes)}`);
-      this.#phones.get(`${to.address}:${to.port}`)?.receive(bytes, this.edgeAddress);
-    });
-  }
-
-  #carry(deliver: () => void): void {
-    const { lossRatio = 0, duplicateRatio = 0, delayMs = { min: 1, max: 1 } } = this.#options;
-    const copies = this.#chance() < lossRatio ? 0 : this.#chance() < duplicateRatio ? 2 : 1;
-    for (let copy = 0; copy < copies; copy++) {
-      this.clock.after(delayMs.min + this.#chance() * (delayMs.max - delayMs.min), deliver);
-    }
-  }
-
-  #chance(): number {
-    return randomBelow(this.#network, 1_000_000) / 1_000_000;
-  }
-
-  #flow(remote: Address): Flow {
-    return {
-      id: `u:edge1:0:${remote.address}:${remote.port}` as FlowId,
-      edge: 'edge1' as EdgeId,
-      transport: 'udp',
-      local: this.edgeAddress,
-      remote,
-    };
-  }
-
   // --- processes ------------------------------------------------------------------------------------------------------
 
-  #startEdge(): void {
-    const process = this.#spawn('edge', 'edge1');
+  startEdge(id: EdgeName): void {
+    const process = this.#spawn('edge', id);
+    const fenceWatch = new FenceWatch();
+    this.fenceWatches.push(fenceWatch);
+    const address = edgeAddress(id);
     const core = new EdgeCore({
-      id: 'edge1' as EdgeId,
-      transports: {
-        send: (flow, bytes, remote) => {
-          this.fenceWatch.passes();
-          const parts = flow.split(':');
-          this.#toPhone(bytes, remote ?? { address: parts[3] ?? '', port: Number(parts[4]) });
-          return true;
-        },
-        close: () => {},
-      },
+      id: id as EdgeId,
+      transports: this.network.transportsOf(id as EdgeId, address, () => fenceWatch.passes()),
       tokens: this.#tokens,
       state: this.#state(process, 'a'),
       clock: process.clock,
       random: this.random,
       log: this.#log(process),
     });
-    this.#edge = { process, core };
-    this.links.serve('edge edge1', process, (channel) => core.connected(this.fenceWatch.watch(channel)));
+    this.edges.set(id, { process, core });
+    this.network.serve({ id: id as EdgeId, address, process, core });
+    this.links.serve(`edge ${id}`, process, (channel) => core.connected(fenceWatch.watch(channel)));
   }
 
   #spawn(role: string, id: string): SimProcess {
-    const process = new SimProcess(this.clock, this.#nextPid++, role, id);
+    const process = new SimProcess(this.clock, this.wallClock, this.#nextPid++, role, id);
     this.history.add(`${process.name}#${process.pid} starts`);
     this.#processes.set(process.pid, process);
     return process;
@@ -324,10 +284,12 @@ export class World {
     process.onExit(() => void port.close());
     if (this.#away !== undefined) port.away(this.#away);
     const { mistake } = this.#options;
-    return simState({
+    const direct = simState({
       process,
       port,
-      delayMs: () => 0.2 + this.#chance() * 1.8,
+      zone,
+      faults: this.stateFaults,
+      delayMs: () => 0.2 + this.network.chance() * 1.8,
       waitMs: (kind) => (kind === 'registration' ? this.registrationsWaitMs : 0),
       committed: (by, writes) => {
         this.history.add(`${by.name} has committed`);
@@ -351,6 +313,7 @@ export class World {
       ...(mistake === 'sends-before-commit' ? { commitLateMs: 2 } : {}),
       ...(mistake === 'forgets-the-outbox' ? { onList: (stored) => withoutOutbox(this.sealer, stored) } : {}),
     });
+    return patientInAdoption(direct, { clock: process.clock, log: this.#log(process) });
   }
 
   #log(process: SimProcess): Logger {
@@ -394,7 +357,8 @@ export class World {
         },
       }),
     );
-    this.links.connect(process, 'edge edge1', (channel) => callSwitch.acceptEdge(channel));
+    for (const edge of edges)
+      this.links.connect(process, `edge ${edge}`, (channel) => callSwitch.acceptEdge(channel));
     for (const media of ['a', 'b'])
       this.links.connect(process, `media ${media}`, (channel) => callSwitch.acceptMedia(channel));
   }
@@ -408,19 +372,13 @@ export class World {
     if (other?.process.alive) SimMedia.pair(media, other);
   }
 
-  #processesOf(zone: ZoneName): SimProcess[] {
+  processesOf(zone: ZoneName): SimProcess[] {
     return [...this.#processes.values()].filter(
       (process) =>
         process.alive && (process.id === zone || (process.role !== 'edge' && process.id.startsWith(zone))),
     );
   }
 }
-
-const firstLine = (bytes: Uint8Array): string => {
-  const text = Buffer.from(bytes).toString('latin1');
-  const cseq = /^CSeq: *(.*)$/im.exec(text)?.[1] ?? '';
-  return `${text.slice(0, text.indexOf('\r'))} (${cseq.trim()})`;
-};
 
 function withoutOutbox(with_: Sealer, stored: Stored<unknown>): Stored<unknown> {
   if (stored.key.kind !== 'call') return stored;

@@ -468,8 +468,11 @@ export class Phone implements PhoneCore {
 
   #dead(registration: Registration, reason: string): void {
     this.flowEvents.add(`dead: ${reason}`);
-    if (!registration.flow.closed && registration.flow.reliable) registration.flow.destroy();
-    else this.#recover(registration);
+    // The end of its flow is what a registered one recovers by; one that was refused is not registered any more.
+    const { flow, registered } = registration;
+    const isOpen = !flow.closed && flow.reliable;
+    if (isOpen) flow.destroy();
+    if (!isOpen || !registered) this.#recover(registration);
   }
 
   /** A phone without outbound goes through its list (RFC 3263 §4.3); with it each server has its own flow. */
