@@ -253,11 +253,11 @@ describe.skipIf(why !== undefined)('two data centres, each with its pair of zone
     expect(await serving(ams)).toEqual({ ams: 'ams', fra: 'fra' });
     await allAt(FRA, since);
     await hearEachOther(talk, 50);
-    expect((await status(ams)).calls).toBe(1);
+    await until('the call is counted at ams', async () => (await status(ams)).calls === 1);
     await talk.caller.bye();
     await talk.callee.ended();
     const again = await callAndTalk(crowd[0]!, crowd[1]!);
-    expect((await status(fra)).calls).toBe(1);
+    await until('the call is counted at fra', async () => (await status(fra)).calls === 1);
     await again.caller.bye();
     expect(await ams.twinline('return', 'fra')).toMatchObject({ changed: false });
   });
