@@ -60,6 +60,8 @@ export function whoDoesNotHear(world: World, crowd: Crowd, faults: Faults): stri
     if (caller === undefined || callee === undefined || !conversation.established) return [];
     if (conversation.hangUp !== undefined || conversation.offers > 0 || conversation.holders.size > 0)
       return [];
+    // Of two phones that answered at once one was told that it was too late; the other one's ACK is still on its way.
+    if (callee.end !== undefined) return [];
     const settledMs = Math.max(
       conversation.acknowledgedMs ?? 0,
       conversation.answeredMs ?? 0,

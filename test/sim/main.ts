@@ -6,13 +6,14 @@ import { run } from './run.ts';
 import { shrink } from './shrink.ts';
 import type { Mistake } from './world.ts';
 
-const USAGE = `scripts/sim [--seeds 100] [--from 1] [--seed N [--calls 1,2] [--faults 1,2] [--log]]
+const USAGE = `scripts/sim [--seeds 100] [--from 1] [--seed N [--calls 1,2] [--faults 1,2] [--phones 1,2] [--log]]
 
-Plays histories of two zones, an edge and a crowd of phones, one for each seed, and says which of them broke a promise.
+Plays histories of two zones, two edges and a crowd of phones, one for each seed, and says which of them broke a promise.
   --seeds N     how many
   --from N      the first seed
   --seed N      this one only
   --calls LIST  of its calls only these (by number); --faults LIST  of its faults only these (from 1 on); "none" for none
+  --phones LIST of its phones only these (from 1 on)
   --log         every message and event, with the time in milliseconds
   --mistake M   plant a mistake of the product, to see it found: sends-before-commit, forgets-the-outbox
   --no-shrink   do not look for a smaller history of a seed that failed
@@ -28,6 +29,7 @@ export async function main(argv: readonly string[]): Promise<number> {
       seed: { type: 'string' },
       calls: { type: 'string' },
       faults: { type: 'string' },
+      phones: { type: 'string' },
       log: { type: 'boolean', default: false },
       mistake: { type: 'string' },
       'no-shrink': { type: 'boolean', default: false },
@@ -67,7 +69,11 @@ export async function main(argv: readonly string[]): Promise<number> {
 
 function only(
   plan: Plan,
-  { calls, faults }: { calls?: string | undefined; faults?: string | undefined },
+  {
+    calls,
+    faults,
+    phones,
+  }: { calls?: string | undefined; faults?: string | undefined; phones?: string | undefined },
 ): Plan {
   const listed = (list: string | undefined, n: number) =>
     list === undefined || list.split(',').includes(String(n));
@@ -75,6 +81,7 @@ function only(
     ...plan,
     calls: plan.calls.filter(({ n }) => listed(calls, n)),
     faults: plan.faults.filter((_, at) => listed(faults, at + 1)),
+    phones: plan.phones.filter((_, at) => listed(phones, at + 1)),
   };
 }
 
@@ -83,15 +90,15 @@ export function reproduction(plan: Plan): string {
   const whole = planFor(plan.seed);
   const list = (numbers: readonly number[]) => (numbers.length === 0 ? 'none' : numbers.join(','));
   const calls = list(plan.calls.map(({ n }) => n));
-  const faults = list(
-    plan.faults.map(
-      (fault) => whole.faults.findIndex((one) => JSON.stringify(one) === JSON.stringify(fault)) + 1,
-    ),
-  );
+  const places = (part: 'faults' | 'phones') => {
+    const texts = whole[part].map((one) => JSON.stringify(one));
+    return list(plan[part].map((one) => texts.indexOf(JSON.stringify(one)) + 1));
+  };
   return [
     `scripts/sim --seed ${plan.seed}`,
     ...(plan.calls.length === whole.calls.length ? [] : [`--calls ${calls}`]),
-    ...(plan.faults.length === whole.faults.length ? [] : [`--faults ${faults}`]),
+    ...(plan.faults.length === whole.faults.length ? [] : [`--faults ${places('faults')}`]),
+    ...(plan.phones.length === whole.phones.length ? [] : [`--phones ${places('phones')}`]),
   ].join(' ');
 }
 

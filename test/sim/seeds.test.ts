@@ -6,7 +6,7 @@ import { planFor } from './plan.ts';
 import { run } from './run.ts';
 
 /** What every run of the tests plays; `scripts/sim` and `scripts/soak` play more. */
-const SEEDS = 60;
+const SEEDS = 180;
 
 let directory: DirectorySnapshot;
 beforeAll(async () => {

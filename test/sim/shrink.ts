@@ -2,7 +2,7 @@ import type { DirectorySnapshot } from '../../src/directory/index.ts';
 import type { Plan } from './plan.ts';
 import { run } from './run.ts';
 
-/** Leaves out calls and faults as long as a promise of the same kind stays broken. */
+/** Leaves out faults, calls and phones as long as a promise of the same kind stays broken. */
 export async function shrink(
   plan: Plan,
   broken: readonly string[],
@@ -12,7 +12,7 @@ export async function shrink(
   const stillBroken = async (smaller: Plan): Promise<boolean> =>
     (await run(smaller, { directory })).broken.some((what) => kinds.has(kindOf(what)));
   let smallest = plan;
-  const tryWithout = async (part: 'calls' | 'faults'): Promise<void> => {
+  const tryWithout = async (part: 'calls' | 'faults' | 'phones'): Promise<void> => {
     for (let at = smallest[part].length - 1; at >= 0; at--) {
       const smaller: Plan = { ...smallest, [part]: smallest[part].filter((_, index) => index !== at) };
       if (await stillBroken(smaller)) smallest = smaller;
@@ -21,6 +21,7 @@ export async function shrink(
   await tryWithout('faults');
   await tryWithout('calls');
   await tryWithout('faults');
+  await tryWithout('phones');
   return smallest;
 }
 
