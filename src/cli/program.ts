@@ -64,7 +64,7 @@ export async function runCommandLine(argv: readonly string[]): Promise<number> {
     ['freeze', 'stop processes without ending them (SIGSTOP)'],
     ['thaw', 'let frozen processes go on (SIGCONT)'],
     ['start', 'start what was killed, and wait until it serves'],
-    ['drain', 'give no new calls to a zone or switch, and hand its calls over to others'],
+    ['drain', 'give no new work to a zone, switch or media process, and hand its calls over to others'],
     ['undrain', 'give new calls again'],
     [
       'restart',

@@ -34,8 +34,11 @@ export class Maintenance {
     const target = this.#parse(targetText);
     const name = `${target.role} ${target.id}`;
     const zone = this.#zoneOf(target);
-    if (zone === undefined || target.role === 'media')
-      throw new TwinlineError('bad_target', `${name} cannot be drained: name a zone or a switch`);
+    if (zone === undefined)
+      throw new TwinlineError(
+        'bad_target',
+        `${name} cannot be drained: name a zone, a switch or a media process`,
+      );
     const data = { target: name, on };
     const moved = await this.#options.links.ask<HandedOver>('zone', zone, 'drain', data, DRAIN_WITHIN_MS);
     return { target: name, ...moved };

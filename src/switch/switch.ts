@@ -415,8 +415,11 @@ export class CallSwitch {
       this.#handOver.cameBack(bundle.bundle);
     }
     try {
+      const owned = bundles.map(({ bundle, epoch }) => ({ bundle, epoch }));
+      // Not waited for: one may be frozen, and whatever we say to the others comes after it.
+      this.#media.own(owned).catch(() => this.#confirmOwnership());
       // The edges refuse the old epoch before the first call is read.
-      await this.#edges.own(bundles.map(({ bundle, epoch }) => ({ bundle, epoch })));
+      await this.#edges.own(owned);
       await Promise.all(adopted.map(({ bundle }) => this.#adopt(bundle)));
     } finally {
       done();
@@ -520,7 +523,10 @@ export class CallSwitch {
     const stoodStillMs = nowMs - this.#lastTickMs - TICK_MS;
     this.#lastTickMs = nowMs;
     this.#load.late(stoodStillMs);
-    if (stoodStillMs > OWN_JUMP_MS) this.#confirmOwnership(stoodStillMs);
+    if (stoodStillMs > OWN_JUMP_MS) {
+      this.#options.log.warn({ stoodStillMs: Math.round(stoodStillMs) }, 'switch.own_loop_stood_still');
+      this.#confirmOwnership();
+    }
     // Calls that were adopted or begun since the edge went.
     for (const edge of this.#edges.gone) this.#onEdge(edge, false);
     const load = this.#loadOfZone();
@@ -529,9 +535,8 @@ export class CallSwitch {
     this.#timer = this.#options.clock.after(TICK_MS, () => this.#tick());
   }
 
-  #confirmOwnership(stoodStillMs: number): void {
+  #confirmOwnership(): void {
     const { state, log } = this.#options;
-    log.warn({ stoodStillMs: Math.round(stoodStillMs) }, 'switch.own_loop_stood_still');
     this.#doubt ??= (async () => {
       for (const { bundle, epoch } of this.#bundles.all()) {
         const lease = await state.lease(bundle);

@@ -33,6 +33,8 @@ import { spreadBundles } from './spread.ts';
 export const BUNDLES_PER_SWITCH = 16;
 /** A switch that takes longer to say that it adopted is watched by its heartbeat, not by this wait. */
 const GRANT_TIMEOUT_MS = 5_000;
+/** Handing over all streams of a media process, one message each. */
+const DRAIN_MEDIA_MS = 5_000;
 /** A child that dies at once again and again must not spin: the pause doubles from the first to the second figure. */
 const RESTART_PAUSE_MS = 50;
 const RESTART_PAUSE_MAX_MS = 5_000;
@@ -517,15 +519,15 @@ export class Supervisor {
   async #drain(target: string, on: boolean): Promise<HandedOver> {
     const whole = target === `zone ${this.#options.zone}`;
     if (whole) this.#draining = on;
-    const meant = [...this.#children.values()].filter(
-      (child) => child.role === 'switch' && (whole || target === child.name),
-    );
-    for (const child of meant) {
-      child.draining = on;
-      child.channel?.send({ kind: 'drain', data: { on } });
-    }
+    const meant = [...this.#children.values()].filter((child) => whole || target === child.name);
+    const switches = meant.filter(({ role }) => role === 'switch');
+    const media = meant.filter(({ role }) => role === 'media');
+    for (const child of meant) child.draining = on;
+    for (const child of switches) child.channel?.send({ kind: 'drain', data: { on } });
+    // Before the calls: what their adopters open goes to the twin at once.
+    await Promise.all(media.map((child) => this.#drainMedia(child, on)));
     const moved = { bundles: 0, calls: 0 };
-    for (const child of meant) {
+    for (const child of switches) {
       const { bundles, calls } = on
         ? await this.#handOvers.empty(child, whole)
         : await this.#serially(() => this.#grantIfNone(child));
@@ -533,6 +535,17 @@ export class Supervisor {
       moved.calls += calls;
     }
     return moved;
+  }
+
+  /** Its streams go over to the twin's media process, at the same addresses with the same keys. */
+  async #drainMedia(child: Child, on: boolean): Promise<void> {
+    const answer = await child.channel?.request({ kind: 'drain', data: { on } }, DRAIN_MEDIA_MS);
+    const { remaining = 0, reason = '' } = (answer?.data ?? {}) as { remaining?: number; reason?: string };
+    if (on && remaining > 0)
+      throw new TwinlineError(
+        'no_adopter',
+        `${child.name} takes no new streams, but ${remaining} stay with it: ${reason}`,
+      );
   }
 
   async #grantIfNone(child: Child): Promise<HandedOver> {

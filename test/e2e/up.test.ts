@@ -227,7 +227,7 @@ describe('two installations side by side', () => {
         freeze: [['control'], /^control cannot be frozen/],
         thaw: [['media', 'a'], /^media a is not frozen/],
         start: [['switch', 'a1'], /^switch a1 is started again by itself/],
-        drain: [['media', 'a'], /^media a cannot be drained/],
+        drain: [['edge'], /^edge edge1 cannot be drained/],
         undrain: [['edge'], /^edge edge1 cannot be drained/],
       };
       const [target, sentence] = unfit[verb]!;
