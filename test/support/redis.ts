@@ -27,7 +27,12 @@ export class RedisServer {
   static async start(...args: string[]): Promise<RedisServer> {
     const directory = mkdtempSync(join(tmpdir(), 'twinline-redis-'));
     const server = new RedisServer(await freePort(), directory, args);
-    await server.start();
+    try {
+      await server.start();
+    } catch (error) {
+      await server.close();
+      throw error;
+    }
     return server;
   }
 
