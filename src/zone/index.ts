@@ -4,8 +4,9 @@
  */
 export type { ChildRole, SpawnedProcess, Spawner } from './children.ts';
 export type { ProcessEnder } from './fencing.ts';
+export { BUNDLES_PER_SWITCH } from './grants.ts';
 export { Heartbeat } from './heartbeat.ts';
 export { readProcessFacts } from './proc-watch.ts';
 export type { ProcessFacts, ProcessWatch } from './process-facts.ts';
 export { startZone, type ZoneOptions } from './start.ts';
-export { BUNDLES_PER_SWITCH, Supervisor, type SupervisorOptions } from './supervisor.ts';
+export { Supervisor, type SupervisorOptions } from './supervisor.ts';

@@ -4,7 +4,8 @@ import { type SwitchId, seededRandom, silentLogger, VirtualClock, type ZoneId } 
 import { type MemoryLink, memoryLink, type Peer, type ProcessRef } from '../link/index.ts';
 import { MemoryCluster, type StatePort } from '../state/index.ts';
 import type { ChildRole, SpawnedProcess, Spawner } from './children.ts';
-import { BUNDLES_PER_SWITCH, Supervisor } from './supervisor.ts';
+import { BUNDLES_PER_SWITCH } from './grants.ts';
+import { Supervisor } from './supervisor.ts';
 
 /** Two zones whose children are pretended: they answer heartbeats and grants until they are killed or frozen. */
 class Site {

@@ -2,7 +2,6 @@ import {
   type BundleId,
   type Clock,
   type Logger,
-  newBundleId,
   type Random,
   type SwitchId,
   type Timer,
@@ -10,7 +9,6 @@ import {
   type ZoneId,
 } from '../base/index.ts';
 import type {
-  BundleEpoch,
   Channel,
   ControlToZone,
   Frame,
@@ -21,18 +19,14 @@ import type {
   ZoneToSwitch,
   ZoneToZone,
 } from '../link/index.ts';
-import type { Lease, StatePort } from '../state/index.ts';
+import type { StatePort } from '../state/index.ts';
 import { type Child, type ChildRole, type Spawner, startChild } from './children.ts';
 import { fence, type ProcessEnder } from './fencing.ts';
+import { GRANT_TIMEOUT_MS, Grants } from './grants.ts';
 import { HandOvers } from './hand-over.ts';
 import { Heartbeat } from './heartbeat.ts';
 import type { ProcessWatch } from './process-facts.ts';
-import { spreadBundles } from './spread.ts';
 
-/** How many bundles a fresh switch gets: when it dies, that many pieces are shared out among its adopters. */
-export const BUNDLES_PER_SWITCH = 16;
-/** A switch that takes longer to say that it adopted is watched by its heartbeat, not by this wait. */
-const GRANT_TIMEOUT_MS = 5_000;
 /** Handing over all streams of a media process, one message each. */
 const DRAIN_MEDIA_MS = 5_000;
 /** A child that dies at once again and again must not spin: the pause doubles from the first to the second figure. */
@@ -44,9 +38,6 @@ const STABLE_AFTER_MS = 10_000;
  * zone sorts last waits this long, and is dead by then if the other one was well.
  */
 const COURTESY_MS = 300;
-
-/** A switch that did not take a grant, though it lives, is told again after this. */
-const TELL_AGAIN_MS = 250;
 
 export interface SupervisorOptions {
   readonly zone: ZoneId;
@@ -78,12 +69,11 @@ export class Supervisor {
   readonly #options: SupervisorOptions;
   readonly #children = new Map<string, Child>();
   readonly #heartbeat: Heartbeat;
+  readonly #grants: Grants;
   readonly #handOvers: HandOvers;
   #twin: Twin | undefined;
   #draining = false;
   #stopping = false;
-  /** Adoptions run one after the other: two deaths at once must not grant one bundle twice. */
-  #adopting: Promise<void> = Promise.resolve();
   readonly #timers = new Set<Timer>();
 
   constructor(options: SupervisorOptions) {
@@ -94,18 +84,23 @@ export class Supervisor {
       onSilent: (name) => this.#onSilent(name),
       look: options.look,
     });
+    const { zone, twin, random, state, log } = options;
+    const live = () => this.#liveSwitches();
+    const twinAdopts = () => {
+      const channel = this.#twin?.channel;
+      if (channel?.open !== true) return undefined;
+      return (bundles: readonly BundleId[], to?: SwitchId) => this.#askTwinToAdopt(channel, bundles, to);
+    };
+    const later = (delayMs: number, action: () => void) => this.#later(delayMs, action);
+    this.#grants = new Grants({ zone, twin, random, state, log, live, twinAdopts, later });
     this.#handOvers = new HandOvers({
-      zone: options.zone,
-      state: options.state,
-      log: options.log,
-      live: () => this.#liveSwitches(),
+      zone,
+      state,
+      log,
+      live,
       grant: (bundles, from, may) =>
-        this.#grantHeld(bundles, ({ owner, zone }) => owner === from && zone === options.zone, may),
-      twin: () => {
-        const channel = this.#twin?.channel;
-        if (channel?.open !== true) return undefined;
-        return (bundles, to) => this.#askTwinToAdopt(channel, bundles, to);
-      },
+        this.#grants.grantHeld(bundles, (lease) => lease.owner === from && lease.zone === zone, may),
+      twin: twinAdopts,
     });
   }
 
@@ -166,7 +161,9 @@ export class Supervisor {
           return { kind: 'ping', data: {} };
         case 'adopt': {
           const { bundles, to } = frame.data as ZoneToZone['adopt'];
-          return this.#adoptForTwin(bundles, to).then((granted) => ({ kind: 'adopt', data: { granted } }));
+          return this.#grants
+            .adoptForTwin(bundles, to)
+            .then((granted) => ({ kind: 'adopt', data: { granted } }));
         }
         default:
           return undefined;
@@ -232,7 +229,7 @@ export class Supervisor {
     this.#heartbeat.stop();
     for (const timer of this.#timers) timer.cancel();
     await Promise.all([...this.#children.values()].map((child) => child.stop()));
-    await this.#adopting;
+    await this.#grants.settled;
   }
 
   // --- children ---------------------------------------------------------------------------------------------------
@@ -250,7 +247,8 @@ export class Supervisor {
       this.#heartbeat.forget(child.name);
       child.state = 'ended';
       child.channel?.close('the process has ended');
-      if (role === 'switch') void this.#serially(() => this.#shareOut(id as SwitchId));
+      // What it fails of is told there.
+      if (role === 'switch') void this.#grants.shareOut(id as SwitchId).catch(() => {});
       const again = clock.nowMs() - startedMs > STABLE_AFTER_MS ? 0 : restarts + 1;
       const pauseMs = again === 0 ? 0 : Math.min(RESTART_PAUSE_MAX_MS, RESTART_PAUSE_MS * 2 ** (again - 1));
       this.#later(pauseMs, () => this.#startChild(role, id, again));
@@ -281,9 +279,9 @@ export class Supervisor {
       this.#tellSwitches();
       if (this.#draining || child.draining) channel.send({ kind: 'drain', data: { on: true } });
       if (!child.granted)
-        void this.#serially(() => this.#grantNew(child)).then(
+        void this.#grants.toNew(child).then(
           () => this.#serves(child),
-          // Told by `#serially`; what it fails of then is that we stop, or a mistake.
+          // Told there; what it fails of then is that we stop, or a mistake.
           () => {},
         );
       child.granted = true;
@@ -315,57 +313,14 @@ export class Supervisor {
 
   // --- adoption ---------------------------------------------------------------------------------------------------
 
-  #serially<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.#adopting.then(work);
-    this.#adopting = result.then(
-      () => undefined,
-      (error: unknown) => this.#options.log.error({ error: String(error) }, 'adoption.failed'),
-    );
-    return result;
-  }
-
-  async #grantNew(child: Child): Promise<void> {
-    const { random, state, zone } = this.#options;
-    const owner = child.id as SwitchId;
-    const leases = await Promise.all(
-      Array.from({ length: BUNDLES_PER_SWITCH }, () => state.grant(newBundleId(random), owner, zone)),
-    );
-    await this.#tellGrant(child, leases, undefined);
-  }
-
-  /** The bundles of a dead switch go to its siblings, to the twin when there is none, else to its own next life. */
-  async #shareOut(dead: SwitchId): Promise<void> {
-    const { state, zone, log } = this.#options;
-    const leases = await state.leases();
-    const bundles = leases
-      .filter((lease) => lease.owner === dead && lease.zone === zone)
-      .map((lease) => lease.bundle);
-    if (bundles.length === 0) return;
-    if (this.#liveSwitches().length > 0) {
-      await this.#grant(bundles);
-      return;
-    }
-    const twin = this.#twin?.channel;
-    if (twin?.open) {
-      try {
-        await this.#askTwinToAdopt(twin, bundles);
-        return;
-      } catch (error) {
-        log.warn({ error: String(error) }, 'adoption.twin_refused');
-      }
-    }
-    log.warn({ bundles: bundles.length }, 'adoption.waits_for_a_switch');
-    this.#later(RESTART_PAUSE_MS, () => void this.#serially(() => this.#shareOut(dead)));
-  }
-
   #twinGone(why: string): void {
     const twin = this.#twin;
     if (twin === undefined || this.#stopping) return;
     this.#twin = undefined;
     this.#heartbeat.forget('twin');
-    const { log, ender, state } = this.#options;
+    const { log, ender } = this.#options;
     log.warn({ twin: twin.channel.peer.id, why }, 'twin.gone');
-    void this.#serially(async () => {
+    const adopted = this.#grants.serially(async () => {
       const supervisor = twin.processes.find((process) => process.role === 'zone');
       if (supervisor !== undefined && ender.running(supervisor) && this.#options.zone > supervisor.id) {
         await new Promise<void>((resolve) => this.#options.clock.after(COURTESY_MS, resolve));
@@ -373,44 +328,10 @@ export class Supervisor {
       await fence(twin.processes, ender, log);
       twin.channel.close('fenced');
       this.#tellSwitches();
-      const leases = await state.leases();
-      const bundles = leases
-        .filter((lease) => lease.zone === twin.channel.peer.id)
-        .map((lease) => lease.bundle);
-      const granted = await this.#grant(bundles);
-      log.info({ bundles: granted }, 'twin.adopted');
+      const bundles = await this.#grants.adoptZone(twin.channel.peer.id);
+      log.info({ bundles }, 'twin.adopted');
     });
-  }
-
-  /** For the twin, whose zone has no switch left for them, or hands them over. */
-  #adoptForTwin(bundles: readonly BundleId[], to: SwitchId | undefined): Promise<number> {
-    const { twin } = this.#options;
-    return this.#grantHeld(
-      bundles,
-      ({ zone }) => zone === twin,
-      (child) => (to === undefined ? this.#adopters().includes(child) : child.id === to),
-    );
-  }
-
-  /** Grants what is still held so to those who still may: while it waited for its turn, either may have died. */
-  #grantHeld(
-    bundles: readonly BundleId[],
-    heldSo: (lease: Lease) => boolean,
-    may: (child: Child) => boolean,
-  ): Promise<number> {
-    return this.#serially(async () => {
-      const asked = new Set(bundles);
-      const leases = await this.#options.state.leases();
-      const held = leases.filter((lease) => asked.has(lease.bundle) && heldSo(lease));
-      if (held.length === 0) return 0;
-      const adopters = this.#liveSwitches().filter(may);
-      if (adopters.length === 0)
-        throw new TwinlineError('no_adopter', 'who was to take the calls over is away, or takes none');
-      return this.#grant(
-        held.map(({ bundle }) => bundle),
-        adopters,
-      );
-    });
+    adopted.catch(() => {});
   }
 
   async #askTwinToAdopt(channel: Channel, bundles: readonly BundleId[], to?: SwitchId): Promise<void> {
@@ -418,52 +339,10 @@ export class Supervisor {
     await channel.request({ kind: 'adopt', data, lane: 'priority' }, GRANT_TIMEOUT_MS);
   }
 
-  /** Grants bundles, evenly over these switches, and tells them to adopt. */
-  async #grant(bundles: readonly BundleId[], among: readonly Child[] = this.#adopters()): Promise<number> {
-    const { state, zone, log } = this.#options;
-    if (among.length === 0) throw new Error('no live switch to grant to');
-    await Promise.all(
-      spreadBundles(bundles, among).map(async ({ child, share }) => {
-        const leases = await Promise.all(
-          share.map((bundle) => state.grant(bundle, child.id as SwitchId, zone)),
-        );
-        await this.#tellGrant(child, leases, zone);
-      }),
-    ).catch((error: unknown) => log.error({ error: String(error) }, 'grant.failed'));
-    return bundles.length;
-  }
-
-  async #tellGrant(child: Child, leases: readonly BundleEpoch[], from: ZoneId | undefined): Promise<void> {
-    const bundles = leases.map(({ bundle, epoch }) => ({
-      bundle,
-      epoch,
-      ...(from === undefined ? {} : { from }),
-    }));
-    try {
-      await child.channel?.request(
-        { kind: 'grant', data: { bundles } satisfies Omit<ZoneToSwitch['grant'], 'reply'>, lane: 'priority' },
-        GRANT_TIMEOUT_MS,
-      );
-    } catch (error) {
-      // It died, and its exit shares the bundles out again; or it hangs, and its heartbeat deals with it.
-      this.#options.log.warn({ child: child.name, error: String(error) }, 'grant.unanswered');
-      // Or it only stood still, and drops as too late what it finds then.
-      const isCurrent = this.#children.get(child.name) === child && child.channel?.open === true;
-      if (isCurrent) this.#later(TELL_AGAIN_MS, () => void this.#tellGrant(child, leases, from));
-    }
-  }
-
   #liveSwitches(): Child[] {
     return [...this.#children.values()].filter(
       (child) => child.role === 'switch' && child.channel?.open === true,
     );
-  }
-
-  /** What is being emptied takes nothing over, unless there is nobody else. */
-  #adopters(): Child[] {
-    const live = this.#liveSwitches();
-    const staying = live.filter((child) => !child.draining);
-    return staying.length > 0 ? staying : live;
   }
 
   // --- what others are told ---------------------------------------------------------------------------------------
@@ -528,9 +407,11 @@ export class Supervisor {
     await Promise.all(media.map((child) => this.#drainMedia(child, on)));
     const moved = { bundles: 0, calls: 0 };
     for (const child of switches) {
-      const { bundles, calls } = on
-        ? await this.#handOvers.empty(child, whole)
-        : await this.#serially(() => this.#grantIfNone(child));
+      if (!on) {
+        await this.#grants.toEmpty(child);
+        continue;
+      }
+      const { bundles, calls } = await this.#handOvers.empty(child, whole);
       moved.bundles += bundles;
       moved.calls += calls;
     }
@@ -546,12 +427,6 @@ export class Supervisor {
         'no_adopter',
         `${child.name} takes no new streams, but ${remaining} stay with it: ${reason}`,
       );
-  }
-
-  async #grantIfNone(child: Child): Promise<HandedOver> {
-    const leases = await this.#options.state.leases();
-    if (!leases.some(({ owner }) => owner === child.id)) await this.#grantNew(child);
-    return { bundles: 0, calls: 0 };
   }
 
   /** A switch is emptied first; its successor begins with bundles of its own. */

@@ -3,7 +3,7 @@ import type { CallRecord } from '../../src/call/index.ts';
 import { CALL_INDEX_ACCOUNT } from '../../src/link/index.ts';
 import { countRegistrations } from '../../src/registrar/index.ts';
 import { header, type SipMessage, tagOf, toOf } from '../../src/sip/index.ts';
-import { BUNDLES_PER_SWITCH } from '../../src/zone/supervisor.ts';
+import { BUNDLES_PER_SWITCH } from '../../src/zone/grants.ts';
 import type { PhoneCall } from '../support/phone.ts';
 import { type Conversation, type Crowd, sessionOf } from './crowd.ts';
 import type { Faults } from './faults.ts';
