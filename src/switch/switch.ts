@@ -24,7 +24,6 @@ import {
   servingRefusal,
 } from '../directory/index.ts';
 import type {
-  BundleEpoch,
   CallSummary,
   Channel,
   ControlToSwitch,
@@ -48,10 +47,10 @@ import { CallTraces } from './call-traces.ts';
 import { CallTable } from './calls.ts';
 import { CallCarrier } from './carry-out.ts';
 import { Edges } from './edges.ts';
-import { HandOver } from './hand-over.ts';
 import { Ladders } from './ladder.ts';
 import { LoadMeter, type ZoneCapacity } from './load.ts';
 import { MediaLinks } from './media-links.ts';
+import { Ownership } from './ownership.ts';
 import { reachable } from './reachable.ts';
 import { type NewWork, Requests, type RequestsOptions } from './requests.ts';
 import type { RunningCall } from './running-call.ts';
@@ -63,8 +62,6 @@ const TICK_MS = 500;
 const STATS_EVERY_TICKS = 2;
 /** A loop that stood still for longer may have lost its bundles meanwhile: it asks before it says another word. */
 const OWN_JUMP_MS = 1_000;
-/** A bundle that could not be given up because the state was away: otherwise its lease would stay for ever. */
-const RELEASE_RETRY_MS = 1_000;
 /** Longer than letting go and adopting take together. */
 const MIGRATE_TIMEOUT_MS = 12_000;
 
@@ -108,7 +105,7 @@ export class CallSwitch {
   readonly #media: MediaLinks;
   readonly #calls: CallTable;
   readonly #requests: Requests;
-  readonly #handOver: HandOver;
+  readonly #ownership: Ownership;
   #zone: Channel | undefined;
   #draining = false;
   #toldLoad = 0;
@@ -120,8 +117,6 @@ export class CallSwitch {
   #lastTickMs: number;
   #timer: Timer | undefined;
   readonly #stopHearing: (() => void) | undefined;
-  /** Set while we must ask the state whether our bundles are still ours. */
-  #doubt: Promise<void> | undefined;
   #snapshots = new Map<string, DirectorySnapshot>();
 
   constructor(options: CallSwitchOptions) {
@@ -137,7 +132,7 @@ export class CallSwitch {
       handlers: {
         message: (flow, bundle, bytes) => this.#onMessage(flow, bundle, bytes),
         flowClosed: (flow) => this.#onFlowClosed(flow),
-        stale: (bundle) => this.#onStale(bundle),
+        stale: (bundle) => this.#ownership.stale(bundle),
         edge: (edge, up) => this.#onEdge(edge, up),
       },
     });
@@ -159,7 +154,7 @@ export class CallSwitch {
         reachable(await this.#requests.registrar.bindingsOf(account, user), this.#edges.gone),
       handle: (running, event) => this.#calls.handle(running, event),
       opened: (running, stream, media) => this.#calls.streamOpened(running, stream, media),
-      confirmed: () => this.#doubt,
+      confirmed: () => this.#ownership.doubt,
       stillOwned: ({ bundle }, epoch) => this.#bundles.owns(bundle, epoch),
     });
     // Where another data centre takes over nobody is left to complete the records.
@@ -186,12 +181,21 @@ export class CallSwitch {
       carrier,
     );
     this.#stopHearing = state.onRestored?.(() => void this.#calls.writeAgain());
-    this.#handOver = new HandOver({
+    this.#ownership = new Ownership({
+      id,
       clock,
+      state,
+      directories: options.directories,
       log,
       bundles: this.#bundles,
+      edges: this.#edges,
+      media: this.#media,
       calls: this.#calls,
-      onForsaken: (bundles) => void this.#onForsaken(bundles),
+      onAdopted: () => this.#load.calls++,
+      onChanged: () => {
+        this.#tellLoad();
+        this.#tellStats();
+      },
     });
     this.#requests = new Requests({
       clock,
@@ -231,7 +235,7 @@ export class CallSwitch {
         case 'ping':
           return { kind: 'ping', data: {} };
         case 'grant': {
-          const calls = await this.#onGrant((frame.data as ZoneToSwitch['grant']).bundles);
+          const calls = await this.#ownership.granted((frame.data as ZoneToSwitch['grant']).bundles);
           return { kind: 'grant', data: { calls } };
         }
         case 'drain':
@@ -241,10 +245,10 @@ export class CallSwitch {
         case 'let-go':
           return {
             kind: 'let-go',
-            data: await this.#handOver.letGo((frame.data as ZoneToSwitch['let-go']).bundles),
+            data: await this.#ownership.handOver.letGo((frame.data as ZoneToSwitch['let-go']).bundles),
           };
         case 'gone-over':
-          this.#handOver.goneOver((frame.data as ZoneToSwitch['gone-over']).bundles);
+          this.#ownership.handOver.goneOver((frame.data as ZoneToSwitch['gone-over']).bundles);
           this.#tellStats();
           return { kind: 'gone-over', data: {} };
         case 'zone':
@@ -341,7 +345,8 @@ export class CallSwitch {
       return;
     }
     if (message.kind === 'response') return;
-    const went = bundle === undefined ? this.#handOver.wentWith(callIdOf(message) ?? '') : undefined;
+    const went =
+      bundle === undefined ? this.#ownership.handOver.wentWith(callIdOf(message) ?? '') : undefined;
     if (went !== undefined) {
       await this.#bundles.leaving(went);
       this.#edges.giveBack(flow, went, bytes);
@@ -401,105 +406,7 @@ export class CallSwitch {
     for (const running of this.#calls.all()) void this.#calls.handle(running, { type: 'edge', edge, up });
   }
 
-  // --- ownership ------------------------------------------------------------------------------------------------------
-
-  async #onGrant(bundles: ZoneToSwitch['grant']['bundles']): Promise<number> {
-    const adopted = bundles.filter((bundle) => bundle.from !== undefined);
-    const before = this.#calls.size;
-    let done: () => void = () => {};
-    const ready = new Promise<void>((resolve) => {
-      done = resolve;
-    });
-    for (const bundle of bundles) {
-      this.#bundles.hold(bundle, bundle.from === undefined ? Promise.resolve() : ready);
-      this.#handOver.cameBack(bundle.bundle);
-    }
-    try {
-      const owned = bundles.map(({ bundle, epoch }) => ({ bundle, epoch }));
-      // Not waited for: one may be frozen, and whatever we say to the others comes after it.
-      this.#media.own(owned).catch(() => this.#confirmOwnership());
-      // The edges refuse the old epoch before the first call is read.
-      await this.#edges.own(owned);
-      await Promise.all(adopted.map(({ bundle }) => this.#adopt(bundle)));
-    } finally {
-      done();
-    }
-    const calls = this.#calls.size - before;
-    if (adopted.length > 0) this.#options.log.warn({ bundles: adopted.length, calls }, 'bundles.adopted');
-    for (const { bundle } of adopted) if (this.#bundles.isEmptyAdopted(bundle)) this.#giveUp(bundle);
-    this.#tellLoad();
-    this.#tellStats();
-    return calls;
-  }
-
-  async #adopt(bundle: BundleId): Promise<void> {
-    const { state, directories, log } = this.#options;
-    for (const { snapshot } of directories.directories.accounts) {
-      const stored = await state.list<Uint8Array>(snapshot.account, 'call', `${bundle}/`);
-      await Promise.all(
-        stored.map(async ({ value, key }) => {
-          try {
-            await this.#calls.adopt(value, bundle);
-            this.#load.calls++;
-            this.#tellEdges(key.id.slice(bundle.length + 1) as CallId);
-          } catch (error) {
-            log.error({ key: key.id, error: String(error) }, 'call.not_adopted');
-          }
-        }),
-      );
-    }
-  }
-
-  /** What the dead owner knew of edges may be old: one that it had lost is back, or it died with the news of one. */
-  #tellEdges(call: CallId): void {
-    const running = this.#calls.get(call);
-    if (running === undefined) return;
-    for (const edge of this.#edges.gone) void this.#calls.handle(running, { type: 'edge', edge, up: false });
-    for (const edge of this.#edges.here) void this.#calls.handle(running, { type: 'edge', edge, up: true });
-  }
-
-  /** Nobody said what became of bundles that we let go: the state knows. */
-  async #onForsaken(bundles: readonly BundleId[]): Promise<void> {
-    const { id, state, log } = this.#options;
-    for (const bundle of bundles) {
-      const lease = await state.lease(bundle).catch(() => undefined);
-      const epoch = this.#bundles.epochOf(bundle);
-      log.warn({ bundle, owner: lease?.owner }, 'bundle.forsaken');
-      if (lease !== undefined && lease.owner === id && lease.epoch === epoch)
-        await this.#onGrant([{ bundle, epoch, from: lease.zone }]);
-      else this.#handOver.goneOver([bundle]);
-    }
-  }
-
-  /** Somebody else holds this bundle under a higher epoch: we fall silent about it. */
-  #onStale({ bundle, epoch }: BundleEpoch): void {
-    const ours = this.#bundles.epochOf(bundle);
-    if (ours === undefined || epoch <= ours) return;
-    this.#lose(bundle, 'an edge knows a higher epoch');
-  }
-
-  #lose(bundle: BundleId, why: string): void {
-    this.#options.log.warn({ bundle, why }, 'bundle.lost');
-    this.#bundles.drop(bundle);
-    this.#calls.dropBundle(bundle);
-  }
-
-  #giveUp(bundle: BundleId): void {
-    const epoch = this.#bundles.epochOf(bundle);
-    if (epoch === undefined) return;
-    this.#bundles.drop(bundle);
-    this.#edges.release([bundle]);
-    this.#release(bundle, epoch);
-  }
-
-  #release(bundle: BundleId, epoch: number): void {
-    const { state, clock, log } = this.#options;
-    state.release({ bundle, epoch }).catch((error: unknown) => {
-      log.warn({ bundle, error: String(error) }, 'bundle.not_released');
-      const isLost = error instanceof TwinlineError && error.code === 'fenced';
-      if (!isLost) clock.after(RELEASE_RETRY_MS, () => this.#release(bundle, epoch));
-    });
-  }
+  // --- the end of calls -----------------------------------------------------------------------------------------------
 
   #onOver({ id, call }: RunningCall): void {
     this.#load.callEnded();
@@ -513,7 +420,7 @@ export class CallSwitch {
   }
 
   #onForgotten(running: RunningCall): void {
-    if (this.#bundles.count(running.bundle, -1)) this.#giveUp(running.bundle);
+    if (this.#bundles.count(running.bundle, -1)) this.#ownership.giveUp(running.bundle);
   }
 
   // --- pace and figures -----------------------------------------------------------------------------------------------
@@ -525,7 +432,7 @@ export class CallSwitch {
     this.#load.late(stoodStillMs);
     if (stoodStillMs > OWN_JUMP_MS) {
       this.#options.log.warn({ stoodStillMs: Math.round(stoodStillMs) }, 'switch.own_loop_stood_still');
-      this.#confirmOwnership();
+      this.#ownership.confirm();
     }
     // Calls that were adopted or begun since the edge went.
     for (const edge of this.#edges.gone) this.#onEdge(edge, false);
@@ -533,20 +440,6 @@ export class CallSwitch {
     if (Math.abs(load - this.#toldLoad) >= 0.01) this.#tellLoad();
     if (++this.#ticks % STATS_EVERY_TICKS === 0) this.#tellStats();
     this.#timer = this.#options.clock.after(TICK_MS, () => this.#tick());
-  }
-
-  #confirmOwnership(): void {
-    const { state, log } = this.#options;
-    this.#doubt ??= (async () => {
-      for (const { bundle, epoch } of this.#bundles.all()) {
-        const lease = await state.lease(bundle);
-        if (lease !== undefined && lease.epoch > epoch) this.#lose(bundle, 'the state has a higher epoch');
-      }
-    })()
-      .catch((error: unknown) => log.warn({ error: String(error) }, 'ownership.not_confirmed'))
-      .finally(() => {
-        this.#doubt = undefined;
-      });
   }
 
   /** What the supervisor said, moved on by what happened here since. */
