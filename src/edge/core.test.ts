@@ -1,7 +1,7 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { bundle, EdgeBench, phoneFlow, request, response } from '../../test/support/edge-core.ts';
 import { seededRandom } from '../base/index.ts';
-import { CALL_INDEX_ACCOUNT } from '../link/index.ts';
+import { CALL_INDEX_ACCOUNT, type Flow } from '../link/index.ts';
 
 async function pair(options: ConstructorParameters<typeof EdgeBench>[0] = {}) {
   const bench = new EdgeBench(options);
@@ -464,6 +464,72 @@ test('a state that hangs delays a CANCEL by 0.3 s and no more', async () => {
   expect(switches.flatMap(({ got }) => got)).toHaveLength(0);
   await bench.pass(2);
   expect(switches.flatMap((one) => one.methods())).toEqual(['CANCEL']);
+});
+
+describe('an INVITE whose switch ended before it answered, while the state is away', () => {
+  const call = bundle('begun');
+  const stored = { value: call, key: {} as never, zone: 'a' as never, epoch: 1, updatedUtcMs: 0 };
+
+  /** One switch has the INVITE and is gone; `state.back` is what the state says once it is back. */
+  async function begun(how: 'rejects' | 'hangs', from?: Flow) {
+    const state = {
+      back: undefined as typeof stored | 'nothing' | undefined,
+      get: async <T>(): Promise<(Omit<typeof stored, 'value'> & { value: T }) | undefined> => {
+        if (state.back === undefined && how === 'rejects') throw new Error('the state cannot be reached');
+        if (state.back === undefined) return new Promise(() => {});
+        return state.back === 'nothing' ? undefined : { ...state.back, value: call as T };
+      },
+    };
+    const { bench, switches } = await pair({ state });
+    // Long after the start.
+    await bench.pass(60_000);
+    bench.receive(invite(1), from);
+    await bench.pass(2);
+    const first = switches.find(({ got }) => got.length > 0)!;
+    const others = switches.filter((one) => one !== first);
+    first.die();
+    await bench.pass(2);
+    const invites = () => others.flatMap((one) => one.methods());
+    return { bench, state, others, invites };
+  }
+
+  test('waits for the state and goes to the adopter', async () => {
+    const { bench, state, others, invites } = await begun('rejects');
+    bench.receive(invite(1));
+    await bench.pass(3_000);
+    expect(invites()).toEqual([]);
+    state.back = stored;
+    await Promise.all([others[0]!.own({ bundle: call, epoch: 2 }), bench.pass(200)]);
+    expect(others[0]!.methods()).toEqual(['INVITE', 'INVITE']);
+    expect(invites()).toHaveLength(2);
+  });
+
+  test('is a new call when the state knows of none', async () => {
+    const { bench, state, invites } = await begun('rejects');
+    await bench.pass(3_000);
+    state.back = 'nothing';
+    await bench.pass(200);
+    expect(invites()).toEqual(['INVITE']);
+  });
+
+  test.each(['rejects', 'hangs'] as const)('waits for 5 s and no longer: that %s', async (how) => {
+    const { bench, state, invites } = await begun(how);
+    await bench.pass(5_100);
+    // A datagram is left to be sent again.
+    expect(bench.toClients).toEqual([]);
+    expect(bench.count('dropped_total{reason="state_away"}')).toBe(1);
+    state.back = 'nothing';
+    bench.receive(invite(1));
+    await bench.pass(200);
+    expect(invites()).toEqual(['INVITE']);
+  });
+
+  test('is refused over a connection, where it would not come again', async () => {
+    const { bench, invites } = await begun('rejects', phoneFlow('192.0.2.10', 5061, 'tcp'));
+    await bench.pass(5_100);
+    expect(bench.toClients.map(({ text }) => text.slice(0, 11))).toEqual(['SIP/2.0 503']);
+    expect(invites()).toEqual([]);
+  });
 });
 
 test('malformed requests get 400 where RFC 3261 allows it, else silence', async () => {

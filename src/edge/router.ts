@@ -2,6 +2,7 @@ import type { BundleId } from '../base/index.ts';
 import type { Flow } from '../link/index.ts';
 import type { Peeked } from '../sip/index.ts';
 import type { Delivery } from './delivery.ts';
+import { PROMPT_MS } from './lookups.ts';
 import { isRecovering, type Parts } from './parts.ts';
 import { isStatelessTag } from './refusal.ts';
 import type { Place, Spreading } from './spread.ts';
@@ -54,7 +55,7 @@ export class Router {
 
   /** INVITE without a To tag, CANCEL, and the ACK of a refusal. */
   #byTransaction(flow: Flow, bytes: Uint8Array, seen: Peeked): void {
-    const { transactions, lookups, counters } = this.#parts;
+    const { transactions, lookups, counters, limits } = this.#parts;
     const key = keyOf(seen);
     if (!lookups.isAsking(key)) {
       const transaction = transactions.get(key);
@@ -80,17 +81,29 @@ export class Router {
         return;
       }
     }
-    lookups.ask(key, (bundle) => {
+    // Of what a switch had that is gone there may be a call: nobody can adopt it while the state is away either.
+    const waitMs = transactions.get(key) === undefined ? PROMPT_MS : limits.waitMs;
+    lookups.ask(key, waitMs, (found) => {
+      const bundle = found === 'none' || found === 'unanswered' ? undefined : found;
       if (bundle !== undefined && this.#delivery.toBundle(bundle, flow, bytes)) {
         transactions.put(key, undefined, bundle);
         counters.add('forwarded_total', 'by="index"');
       } else if (bundle === undefined && transactions.get(key)?.place?.channel.open) {
         // An INVITE before this one found no call either and was given to a switch meanwhile.
         this.#byTransaction(flow, bytes, seen);
-      } else if (seen.method === 'INVITE') this.#newCall(flow, bytes, seen, key);
-      else if (seen.method === 'ACK') counters.add('dropped_total', 'reason="ack_without_transaction"');
+      } else if (seen.method === 'INVITE') {
+        if (found === 'unanswered' && transactions.get(key) !== undefined) this.#giveUpInvite(flow, bytes);
+        else this.#newCall(flow, bytes, seen, key);
+      } else if (seen.method === 'ACK') counters.add('dropped_total', 'reason="ack_without_transaction"');
       else this.#spreadOther(flow, bytes, seen);
     });
+  }
+
+  /** The switch that had the INVITE is gone, and whether it began a call nobody knows: a second one would be answered as well. */
+  #giveUpInvite(flow: Flow, bytes: Uint8Array): void {
+    // A datagram comes again by itself, perhaps when the state is back.
+    if (flow.transport === 'udp') this.#parts.counters.add('dropped_total', 'reason="state_away"');
+    else this.#delivery.refuse(flow, bytes, 503, 'state_away');
   }
 
   #newCall(flow: Flow, bytes: Uint8Array, seen: Peeked, key: string): void {

@@ -56,6 +56,19 @@ describe('a call', () => {
     expect(broken).toEqual([]);
   });
 
+  it('is one though its owner died with the first INVITE in hand while the state was away', async () => {
+    const broken = await play(
+      {},
+      'routing',
+      ({ owner, faults }) => {
+        faults.happen({ what: 'state-away', how: 'rejects', forMs: 2_500 });
+        faults.happen({ what: 'kill', role: 'switch', id: owner.id, forMs: 100 });
+      },
+      'registrations',
+    );
+    expect(broken).toEqual([]);
+  });
+
   it('leaves nothing behind though the state was away when an adopter ended it', async () => {
     const broken = await play({}, 'talking', ({ owner, world, faults }) => {
       faults.happen({ what: 'kill', role: 'switch', id: owner.id, forMs: 100 });
