@@ -18,6 +18,24 @@ describe('requests inside a call', () => {
     hangUp(alice, bob);
   });
 
+  scene(
+    'a digit goes to a phone whose ACK is not here yet: it may have been lost with its connection',
+    {},
+    (it) => {
+      const { alice, bob } = it;
+      alice.calls('1002');
+      const invite = bob.request('INVITE');
+      bob.answers(invite, 200, { body: bob.sdp() });
+      bob.request('ACK');
+      const answer = alice.response(200, 'INVITE');
+      bob.asks('INFO', dtmf);
+      alice.answers(alice.request('INFO'), 200);
+      bob.response(200, 'INFO');
+      alice.acks(answer);
+      hangUp(alice, bob);
+    },
+  );
+
   scene('forty digits in a row all arrive, and the call stays small', {}, (it) => {
     const { flow, alice, bob } = it;
     talk(it);

@@ -27,8 +27,9 @@ export function relayInfo(work: Work, leg: Leg, server: ServerRequest, request: 
     return;
   }
   const other = peerOf(work.call, leg);
+  // Also before the ACK, which may be lost with its connection and comes again after seconds: the dialog stands from the 2xx on (RFC 3261 §12.1).
   const sent =
-    other?.state === 'confirmed' &&
+    (other?.state === 'confirmed' || other?.state === 'answered') &&
     sendRequest(work, other, {
       method: 'INFO',
       purpose: { kind: 'relay', server: server.tx.key },

@@ -93,5 +93,17 @@ export function acknowledge(
     text = serialize(ack);
     leg.acks.set(inviteCseq, text);
   }
-  leg.flow.send(text);
+  if (!leg.flow.closed) {
+    leg.flow.send(text);
+    return;
+  }
+  // As every request of the dialog: to a lost connection it goes over another one.
+  const ack = text;
+  core.flowFor(leg.dialog.remoteTarget).then(
+    (flow) => {
+      leg.flow = flow;
+      flow.send(ack);
+    },
+    () => {},
+  );
 }
