@@ -51,15 +51,18 @@ interface Switch {
   readonly events: MediaEvent[];
   put(stream: unknown): Promise<StreamOpened>;
   close(bundle: string, epoch: number, streams: string[]): Promise<StreamReport[]>;
+  /** It ends, and does not connect again. */
+  die(): void;
 }
 
-async function switchAt(id: string, name = 'a1'): Promise<Switch> {
+/** `startTime` tells one process of that name from the next. */
+async function switchAt(id: string, name = 'a1', startTime = 1): Promise<Switch> {
   const events: MediaEvent[] = [];
   let client: LinkClient | undefined;
   const channel = await new Promise<Channel>((done) => {
     client = connectLink({
       path: join(directory, `${id}.sock`),
-      self: { role: 'switch', id: name, pid: process.pid, startTime: 0 },
+      self: { role: 'switch', id: name, pid: process.pid, startTime },
       clock: systemClock,
       random: systemRandom,
       log: silentLogger,
@@ -77,6 +80,7 @@ async function switchAt(id: string, name = 'a1'): Promise<Switch> {
   return {
     channel,
     events,
+    die: () => client?.close(),
     put: (stream) => ask('put', { stream }) as Promise<StreamOpened>,
     close: async (bundle, epoch, streams) =>
       ((await ask('close', { bundle, epoch, streams })) as { reports: StreamReport[] }).reports,
@@ -283,6 +287,21 @@ describe('a media process', () => {
       { stream: 'alice', packetsLost: 0 },
       { stream: 'bob', packetsLost: 0 },
     ]);
+  });
+
+  test('a switch that is started anew does not keep what its predecessor opened and nobody has asked for again', async () => {
+    const a = await media('a', undefined, { limits: { orphanMs: 1 } });
+    const first = await switchAt('a');
+    await first.put(spec('kept'));
+    await first.put(spec('orphan'));
+    const next = await switchAt('a', 'a1', 2);
+    await next.put(spec('kept'));
+    expect(a.status().streams).toBe(2);
+    first.die();
+    await until(() => a.status().streams < 2);
+    await expect(
+      next.channel.request({ kind: 'find', data: { streams: ['kept', 'orphan'] } }, 2000),
+    ).resolves.toMatchObject({ data: { here: ['kept'], unknown: ['orphan'] } });
   });
 
   test('only a supervisor or control drains', async () => {

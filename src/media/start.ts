@@ -1,5 +1,5 @@
 import { type BundleId, type MediaId, type StreamId, type Timer, TwinlineError } from '../base/index.ts';
-import { type Channel, type Frame, listenLink, PROTOCOL_VERSION } from '../link/index.ts';
+import { type Channel, type Frame, listenLink, type Peer, PROTOCOL_VERSION } from '../link/index.ts';
 import {
   canPassDescriptors,
   openUdpLoop,
@@ -230,7 +230,7 @@ class Media implements MediaProcess {
         if (this.#core.draining) tellDraining(channel, true);
         return undefined;
       case 'put':
-        return { kind: 'put', data: await this.#core.put(data.stream, channel.peer.id, data.opened) };
+        return { kind: 'put', data: await this.#core.put(data.stream, processOf(channel.peer), data.opened) };
       case 'own':
         for (const { bundle, epoch } of checkEpochs(data.bundles)) this.#core.epochs.check(bundle, epoch);
         return { kind: 'own', data: {} };
@@ -337,10 +337,18 @@ class Media implements MediaProcess {
     }
   }
 
+  #isHere(owner: string): boolean {
+    for (const { peer } of this.#channels) {
+      // By its name alone an owner is known that an older release has mirrored.
+      if (processOf(peer) === owner || peer.id === owner) return true;
+    }
+    return false;
+  }
+
   #tick(): void {
     this.#timer = this.#options.clock.after(TICK_MS, () => this.#tick());
     this.#port.alive(this.#options.clock.nowMs());
-    this.#core.tick((owner) => [...this.#channels].some((channel) => channel.peer.id === owner));
+    this.#core.tick((owner) => this.#isHere(owner));
     if (++this.#ticks % TICKS_PER_SECOND !== 0) return;
     this.#owner.progress(this.#core.graph);
     // What could not go at first: the twin was away, or a stream was just being opened.
@@ -376,3 +384,6 @@ class Media implements MediaProcess {
 
 const tellDraining = (channel: Channel, on: boolean): boolean =>
   channel.send({ kind: 'draining', data: { on }, lane: 'priority' });
+
+/** A switch that is started anew has its predecessor's name, and has not asked for what nobody adopted of it. */
+const processOf = ({ id, pid, startTime }: Peer): string => `${id} ${pid} ${startTime}`;

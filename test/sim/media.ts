@@ -14,9 +14,14 @@ export interface SimStream {
   readonly spec: StreamSpec;
   readonly opened: StreamOpened;
   takenOver: number;
+  /** The process that asked for it last. */
+  readonly asker: number;
 }
 
-/** A stream whose switch is gone and that no adopter has asked for by then is ended: it was opened for what was never written. */
+/**
+ * A stream whose switch is gone and that no adopter has asked for by then is ended: it was opened for what was never written. The real
+ * ones do so 5 minutes after the last packet.
+ */
 const ORPHAN_MS = 20_000;
 
 /** How long a media process takes to see that its twin is gone and to go on in its place. */
@@ -35,8 +40,6 @@ export class SimMedia {
   twin: SimMedia | undefined;
   readonly #epochs = new Map<BundleId, number>();
   readonly #channels = new Set<Channel>();
-  /** Who asked for the stream last. */
-  readonly #askers = new Map<StreamId, Channel>();
   readonly #ports: { next: number };
   /** How long opening a stream takes. */
   opensAfterMs = 0;
@@ -67,7 +70,7 @@ export class SimMedia {
     this.#channels.add(channel);
     channel.onClose(() => {
       this.#channels.delete(channel);
-      this.process.clock.after(ORPHAN_MS, () => this.#endOrphansOf(channel));
+      this.process.clock.after(ORPHAN_MS, () => this.#endOrphans());
     });
     channel.onFrame((frame) => {
       const isOpening =
@@ -89,14 +92,14 @@ export class SimMedia {
     channel.onFrame((frame) => (frame.kind === 'ping' ? { kind: 'ping', data: {} } : undefined));
   }
 
-  #endOrphansOf(asker: Channel): void {
-    for (const [id, channel] of this.#askers) if (channel === asker) this.#end(id);
+  #endOrphans(): void {
+    const here = new Set([...this.#channels].map(({ peer }) => peer.pid));
+    for (const [id, { asker }] of this.streams) if (!here.has(asker)) this.#end(id);
   }
 
   #end(id: StreamId): void {
     this.streams.delete(id);
     this.twin?.standby.delete(id);
-    this.#askers.delete(id);
   }
 
   #onFrame(frame: Frame, channel: Channel): Frame | undefined {
@@ -110,9 +113,9 @@ export class SimMedia {
           spec: stream,
           opened: known?.opened ?? this.#open(stream),
           takenOver: known?.takenOver ?? 0,
+          asker: channel.peer.pid,
         };
         this.streams.set(stream.id, next);
-        this.#askers.set(stream.id, channel);
         this.twin?.standby.set(stream.id, next);
         return { kind: 'put', data: { ...next.opened, media: this.id } satisfies StreamOpened };
       }
@@ -161,6 +164,8 @@ export class SimMedia {
       this.streams.set(id, stream);
       this.twin?.standby.set(id, stream);
     }
+    // The one that asked for it may have been gone before.
+    this.process.clock.after(ORPHAN_MS, () => this.#endOrphans());
     const event: MediaEvent = { type: 'adopted', from, streams: streams.map(([id]) => id) };
     for (const channel of this.#channels) channel.send({ kind: 'event', data: event, lane: 'priority' });
   }
