@@ -90,11 +90,14 @@ describe('what is left of calls', () => {
       expect(of[id]).toBeGreaterThanOrEqual(237.5);
       expect(of[id]).toBeLessThanOrEqual(262.5);
     }
-    // What the edge gave them is what the switches began.
-    const began = Object.entries(twinline.logs())
-      .filter(([name]) => name.startsWith('switch-'))
-      .map(([name, log]) => [name.slice('switch-'.length), log.split('"call.began"').length - 1]);
-    expect(Object.fromEntries(began)).toEqual(of);
+    // What the edge gave them is what the switches began. Their logs are written a moment later.
+    const began = () =>
+      Object.fromEntries(
+        Object.entries(twinline.logs())
+          .filter(([name]) => name.startsWith('switch-'))
+          .map(([name, log]) => [name.slice('switch-'.length), log.split('"call.began"').length - 1]),
+      );
+    await expect.poll(began).toEqual(of);
     const records = await newRecords(known, 1_000);
     expect(new Set(records.map(({ id }) => id)).size).toBe(1_000);
     expect(records.every(({ status, to }) => status === 404 && to.dialled === '1999')).toBe(true);
