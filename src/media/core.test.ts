@@ -244,6 +244,31 @@ describe('streams that nobody hears of any more', () => {
     expect(mirrored.at(-1)).toBe('closed t');
   });
 
+  test('a call that was held for long is still there when its switch dies, and when its media process does, until it is adopted', async () => {
+    const { core, clock, open } = newCore();
+    await core.put(spec('s', { direction: 'inactive' }), 'a1');
+    const mine = core.graph.get('s' as StreamId)!;
+    for (let minute = 0; minute < 60; minute++) {
+      clock.advance(60_000);
+      core.tick((owner) => owner === 'a1');
+    }
+    clock.advance(250);
+    core.tick(() => false);
+    expect([...open]).toEqual(['s']);
+    const twin = newCore({ clock });
+    twin.core.adopt([mine]);
+    clock.advance(299_000);
+    twin.core.tick(() => false);
+    expect(twin.core.graph.size).toBe(1);
+    await twin.core.put(spec('s', { epoch: 2, direction: 'inactive' }), 'b1');
+    clock.advance(300_000);
+    twin.core.tick((owner) => owner === 'b1');
+    expect(twin.core.graph.size).toBe(1);
+    clock.advance(300_000);
+    twin.core.tick(() => false);
+    expect(twin.core.graph.size).toBe(0);
+  });
+
   test('an owner that comes back in time keeps its stream', async () => {
     const { core, clock, open } = newCore();
     await core.put(spec('s'), 'a1');

@@ -88,6 +88,7 @@ export class MediaCore {
     if (known === undefined) this.#checkTwin(spec.id);
     const stream = known === undefined ? this.#open(this.#withKeys(spec), place) : this.#change(known, spec);
     stream.owner = owner;
+    stream.ownerSeenMs = this.#options.clock.nowMs();
     await this.#options.mirror.put(stream);
     return {
       stream: stream.id,
@@ -135,7 +136,9 @@ export class MediaCore {
     for (const stream of streams) {
       this.epochs.learn(stream.spec);
       this.graph.connect(stream);
-      stream.nextSilentEventMs = this.#options.clock.nowMs() + this.#options.limits.silentAfterMs;
+      const nowMs = this.#options.clock.nowMs();
+      stream.ownerSeenMs = nowMs;
+      stream.nextSilentEventMs = nowMs + this.#options.limits.silentAfterMs;
     }
   }
 
@@ -156,7 +159,9 @@ export class MediaCore {
           stream.nextSilentEventMs = nowMs + quietMs;
         } else stream.nextSilentEventMs = stream.lastHeardMs + limits.silentAfterMs;
       }
-      if (quietMs >= limits.orphanMs && !isOwnerHere(stream.owner)) {
+      // A held call may have been quiet for long when its switch dies: its adopter has time to ask.
+      if (isOwnerHere(stream.owner)) stream.ownerSeenMs = nowMs;
+      if (quietMs >= limits.orphanMs && nowMs - stream.ownerSeenMs >= limits.orphanMs) {
         log.warn(
           { stream: stream.id, call: stream.spec.call, owner: stream.owner, quietMs: Math.round(quietMs) },
           'media.orphan-ended',

@@ -27,7 +27,7 @@ export interface MediaOptions {
 export interface MediaLimits {
   /** A port pair rests this long before it is given to another stream, so that stragglers do not reach it. */
   readonly portRestMs: number;
-  /** A stream ends when its switch is gone and nothing was received for this long. */
+  /** A stream ends when its switch has been gone, and nothing was received, for this long. */
   readonly orphanMs: number;
   /** A `silent` event after this long without a packet, then after twice as long, and so on. */
   readonly silentAfterMs: number;

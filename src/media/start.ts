@@ -337,18 +337,12 @@ class Media implements MediaProcess {
     }
   }
 
-  #isHere(owner: string): boolean {
-    for (const { peer } of this.#channels) {
-      // By its name alone an owner is known that an older release has mirrored.
-      if (processOf(peer) === owner || peer.id === owner) return true;
-    }
-    return false;
-  }
-
   #tick(): void {
     this.#timer = this.#options.clock.after(TICK_MS, () => this.#tick());
     this.#port.alive(this.#options.clock.nowMs());
-    this.#core.tick((owner) => this.#isHere(owner));
+    // By its name alone an owner is known that an older release has mirrored.
+    const here = new Set([...this.#channels].flatMap(({ peer }) => [processOf(peer), peer.id]));
+    this.#core.tick((owner) => here.has(owner));
     if (++this.#ticks % TICKS_PER_SECOND !== 0) return;
     this.#owner.progress(this.#core.graph);
     // What could not go at first: the twin was away, or a stream was just being opened.

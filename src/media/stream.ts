@@ -47,6 +47,8 @@ export class Stream {
   readonly sockets: Sockets | undefined;
   /** The switch that said the last `put`. */
   owner = '';
+  /** When that was last connected, or the stream was opened or taken over. */
+  ownerSeenMs: number;
   /** What we send bears this SSRC for the stream's whole life, whoever the source is: see `numbering.ts`. */
   readonly ssrc: number;
 
@@ -93,6 +95,7 @@ export class Stream {
     this.sockets = sockets;
     this.ssrc = ssrc;
     this.lastHeardMs = nowMs;
+    this.ownerSeenMs = nowMs;
     this.nextSilentEventMs = Number.POSITIVE_INFINITY;
   }
 

@@ -70,7 +70,7 @@ export class SimMedia {
     this.#channels.add(channel);
     channel.onClose(() => {
       this.#channels.delete(channel);
-      this.process.clock.after(ORPHAN_MS, () => this.#endOrphans());
+      this.#endLater(channel.peer.pid);
     });
     channel.onFrame((frame) => {
       const isOpening =
@@ -92,9 +92,12 @@ export class SimMedia {
     channel.onFrame((frame) => (frame.kind === 'ping' ? { kind: 'ping', data: {} } : undefined));
   }
 
-  #endOrphans(): void {
-    const here = new Set([...this.#channels].map(({ peer }) => peer.pid));
-    for (const [id, { asker }] of this.streams) if (!here.has(asker)) this.#end(id);
+  /** What that process asked for, unless somebody else has by then. */
+  #endLater(asker: number): void {
+    this.process.clock.after(ORPHAN_MS, () => {
+      if ([...this.#channels].some(({ peer }) => peer.pid === asker)) return;
+      for (const [id, stream] of this.streams) if (stream.asker === asker) this.#end(id);
+    });
   }
 
   #end(id: StreamId): void {
@@ -164,8 +167,8 @@ export class SimMedia {
       this.streams.set(id, stream);
       this.twin?.standby.set(id, stream);
     }
-    // The one that asked for it may have been gone before.
-    this.process.clock.after(ORPHAN_MS, () => this.#endOrphans());
+    // Who asked for them may have been gone before.
+    for (const asker of new Set(streams.map(([, stream]) => stream.asker))) this.#endLater(asker);
     const event: MediaEvent = { type: 'adopted', from, streams: streams.map(([id]) => id) };
     for (const channel of this.#channels) channel.send({ kind: 'event', data: event, lane: 'priority' });
   }
