@@ -455,6 +455,19 @@ test('an edge that was started anew asks the index for the call of a CANCEL, and
   expect(asked).toBe(1);
 });
 
+test('a CANCEL that the index knew is not remembered as if its INVITE were still to be answered', async () => {
+  const call = bundle('over');
+  const stored = { value: call, key: {} as never, zone: 'b' as never, epoch: 1, updatedUtcMs: 0 };
+  const { bench, b2 } = await pair({ state: { get: async <T>() => stored as typeof stored & { value: T } } });
+  await Promise.all([b2.own({ bundle: call, epoch: 9 }), bench.pass()]);
+  bench.receive(request('CANCEL', { callId: 'call-1@phone' }));
+  await bench.pass();
+  expect(b2.methods()).toEqual(['CANCEL']);
+  expect(bench.core.status().transactions).toBe(1);
+  await bench.pass(40_000);
+  expect(bench.core.status().transactions).toBe(0);
+});
+
 test('a state that hangs delays a CANCEL by 0.3 s and no more', async () => {
   const state = { get: () => new Promise<never>(() => {}) };
   const { bench, switches } = await pair({ state });

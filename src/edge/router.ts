@@ -86,7 +86,8 @@ export class Router {
     lookups.ask(key, waitMs, (found) => {
       const bundle = found === 'none' || found === 'unanswered' ? undefined : found;
       if (bundle !== undefined && this.#delivery.toBundle(bundle, flow, bytes)) {
-        transactions.put(key, undefined, bundle);
+        // A CANCEL or ACK may come again long after the INVITE's last answer; if one is still to come it follows at once.
+        transactions.put(key, undefined, bundle, seen.method === 'INVITE');
         counters.add('forwarded_total', 'by="index"');
       } else if (bundle === undefined && transactions.get(key)?.place?.channel.open) {
         // An INVITE before this one found no call either and was given to a switch meanwhile.

@@ -40,9 +40,12 @@ export class TransactionMap {
     return found && found.expiresMs > this.#clock.nowMs() ? found : undefined;
   }
 
-  put(key: string, place: Place | undefined, bundle: BundleId | undefined): void {
+  /** `awaits`: an answer to the INVITE is still to come, as far as one can tell. */
+  put(key: string, place: Place | undefined, bundle: BundleId | undefined, awaits = true): void {
+    const { transactionMs, transactionLingerMs } = this.#limits;
+    const expiresMs = this.#clock.nowMs() + (awaits ? transactionMs : transactionLingerMs);
     this.#byKey.delete(key);
-    this.#byKey.set(key, { key, place, bundle, expiresMs: this.#clock.nowMs() + this.#limits.transactionMs });
+    this.#byKey.set(key, { key, place, bundle, expiresMs });
     if (this.#byKey.size > this.#limits.transactions) {
       const [oldest] = this.#byKey.keys();
       this.#byKey.delete(oldest!);
