@@ -263,8 +263,9 @@ export class Crowd {
     // A BYE that crosses the other side's, or comes again because its 200 was lost with a zone, finds no call any more (RFC 3261 §15.1.1
     // takes it for an answer as good). It must have been heard, though.
     const other = by === 'caller' ? conversation.connected.at(-1) : conversation.caller;
+    const isOver = conversation.plan.hangsUp === 'both' || other?.end?.how === 'bye';
     const crossed =
-      response?.status === 481 && (conversation.plan.hangsUp === 'both' || other?.end?.how === 'bye');
+      response !== undefined && isOver && (response.status === 481 || isOfBrokenStream(response));
     if (response !== undefined && response.status >= 300 && !crossed) {
       conversation.surprises.push(`the ${by}'s BYE got ${tell(response)}`);
     }
@@ -288,7 +289,8 @@ export class Crowd {
     if (!this.#isOnline(this.#phoneOf(call))) return;
     conversation.pressed[by]++;
     const asked = conversation.asking[by].then(async () => {
-      if (call.end !== undefined) return;
+      // What is sent after the BYE can overtake it, and the BYE would be refused for its lower CSeq.
+      if (call.end !== undefined || conversation.hangUp !== undefined) return;
       const response = await call.info('5');
       if (response.status >= 300 && !isOfBrokenStream(response) && conversation.hangUp === undefined)
         conversation.surprises.push(`the ${by}'s digit got ${tell(response)}`);
@@ -312,8 +314,12 @@ export class Crowd {
     if (conversation.hangUp !== undefined) return false;
     if (what === 'hold') conversation.holders.add(by);
     conversation.offers++;
-    await conversation.asking[by];
-    if (call.end !== undefined) {
+    // Others may have queued meanwhile.
+    for (let before: unknown; before !== conversation.asking[by]; ) {
+      before = conversation.asking[by];
+      await before;
+    }
+    if (call.end !== undefined || conversation.hangUp !== undefined) {
       conversation.offers--;
       return false;
     }

@@ -56,6 +56,11 @@ export class PhoneCall {
     return this.#end;
   }
 
+  /** It has said BYE: what it said after that could overtake it, and the BYE would be refused for its lower CSeq. */
+  get ending(): boolean {
+    return this.#ending;
+  }
+
   get heldByPeer(): boolean {
     return this.#offers.heldByPeer;
   }
@@ -249,6 +254,9 @@ export class PhoneCall {
     }
     if (outcome.type === 'no-dialog') {
       respond(request.method === 'BYE' && this.#ending ? 200 : 481);
+      // A 481 to a request of ours has ended the dialog (§12.2.1.2), and what the peer says of it now is no news.
+      if (request.method === 'BYE' && leg.dialog.state === 'terminated' && !this.#ending)
+        this.finish({ by: 'peer', how: 'bye' });
       return;
     }
     leg.dialog = outcome.dialog;

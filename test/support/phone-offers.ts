@@ -123,7 +123,7 @@ export class Offers {
         ? 2100 + 10 * randomBelow(this.#core.random, 191)
         : 10 * randomBelow(this.#core.random, 201);
     await new Promise<void>((resolve) => this.#core.clock.after(pauseMs, resolve));
-    return this.#call.end === undefined ? this.reinvite(options) : response;
+    return this.#call.end === undefined && !this.#call.ending ? this.reinvite(options) : response;
   }
 
   /** An UPDATE (RFC 3311), with an offer or without SDP. */
