@@ -42,6 +42,7 @@ export class MemoryCluster {
   readonly #clock: Clock;
   readonly #delayMs: number;
   readonly #zones = new Map<ZoneId, MemoryZone>();
+  readonly #restored = new Set<() => void>();
 
   /** `delayMs`: how long each operation takes; what it does happens at the end of that time. */
   constructor({ clock, delayMs = 0 }: { readonly clock: Clock; readonly delayMs?: number }) {
@@ -51,7 +52,31 @@ export class MemoryCluster {
 
   /** A port as a process of `zone` sees it; `twin` is whose environment it reads besides its own. */
   open(zone: ZoneId, twin: ZoneId): MemoryState {
-    return new MemoryPort(this.#clock, this.#delayMs, zone, twin, this.#zone(zone), this.#zone(twin));
+    return new MemoryPort(
+      this.#clock,
+      this.#delayMs,
+      zone,
+      twin,
+      this.#zone(zone),
+      this.#zone(twin),
+      this.#restored,
+    );
+  }
+
+  /**
+   * Gives how to lose what is written to volatile values from now on, deletions too, as a store does that fails over to a copy which was
+   * behind. Leases and durable values stay: an engine that can lose them says them again itself.
+   */
+  remember(): () => void {
+    const images = [...this.#zones.values()].map((zone) => [zone, new Map(zone.records)] as const);
+    return () => {
+      const isLost = (name: string): boolean => isVolatile(parseRecordKey(name)!.kind);
+      for (const [{ records }, image] of images) {
+        for (const name of [...records.keys()]) if (isLost(name) && !image.has(name)) records.delete(name);
+        for (const [name, record] of image) if (isLost(name)) records.set(name, record);
+      }
+      for (const listener of [...this.#restored]) listener();
+    };
   }
 
   #zone(id: ZoneId): MemoryZone {
@@ -65,6 +90,7 @@ export class MemoryCluster {
 }
 
 export interface MemoryState extends StatePort {
+  onRestored(listener: () => void): () => void;
   /** The engine cannot be reached: what is asked from now on `rejects` with `state_away` or `hangs` until `back`. */
   away(how: 'rejects' | 'hangs'): void;
   back(): void;
@@ -82,11 +108,21 @@ class MemoryPort implements MemoryState {
   readonly #twin: ZoneId;
   readonly #own: MemoryZone;
   readonly #other: MemoryZone;
+  readonly #restored: Set<() => void>;
   #away: 'rejects' | 'hangs' | undefined;
   #hanging: (() => void)[] = [];
   #closed = false;
 
-  constructor(clock: Clock, delayMs: number, zone: ZoneId, twin: ZoneId, own: MemoryZone, other: MemoryZone) {
+  constructor(
+    clock: Clock,
+    delayMs: number,
+    zone: ZoneId,
+    twin: ZoneId,
+    own: MemoryZone,
+    other: MemoryZone,
+    restored: Set<() => void>,
+  ) {
+    this.#restored = restored;
     this.#clock = clock;
     this.#delayMs = delayMs;
     this.#zone = zone;
@@ -197,6 +233,11 @@ class MemoryPort implements MemoryState {
       after: (number, most) => (logs.get(key) ?? []).slice(number, number + most),
     });
     return mergeLogs([logOf(this.#zone, this.#own), logOf(this.#twin, this.#other)], after, limit);
+  }
+
+  onRestored(listener: () => void): () => void {
+    this.#restored.add(listener);
+    return () => this.#restored.delete(listener);
   }
 
   /** As a process's death: what had not yet happened does not happen. */

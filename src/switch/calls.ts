@@ -262,14 +262,19 @@ export class CallTable {
     await this.#apply(running, { ...result, commands: [...stored.outbox, ...result.commands] });
   }
 
-  /** The state may have lost what it had of us: every call is written again, some at a time so that phones are served in between. */
+  /**
+   * The state may have lost what it had of us: every call is written again, and deleted again if it is over, some at a time so that phones
+   * are served in between.
+   */
   async writeAgain(): Promise<void> {
-    const held = [...this.#calls.values()].filter(({ call, deleted }) => call !== undefined && !deleted);
+    const held = [...this.#calls.values()].filter(({ call, deleted }) => call !== undefined || deleted);
     for (let at = 0; at < held.length; at += WRITTEN_AT_ONCE) {
       await Promise.all(
         held.slice(at, at + WRITTEN_AT_ONCE).map((running) => {
+          if (!this.#calls.has(running.id)) return undefined;
+          if (running.deleted) return this.#checkpoints.deleteAgain(running);
           running.indexed = false;
-          return this.#calls.has(running.id) ? this.#checkpoints.now(running) : undefined;
+          return this.#checkpoints.now(running);
         }),
       );
     }

@@ -135,6 +135,19 @@ export class Checkpoints {
     return true;
   }
 
+  /** The state may have the record back, and an adopter that finds it would go on with a call that is over. */
+  async deleteAgain(running: RunningCall): Promise<void> {
+    const { state, bundles, log } = this.#options;
+    const epoch = bundles.epochOf(running.bundle);
+    if (epoch === undefined) return;
+    const fence = { bundle: running.bundle, epoch };
+    await state
+      .commit(this.#writes(running, [], true), { durability: 'volatile', fence })
+      .catch((error: unknown) =>
+        log.warn({ call: running.id, error: String(error) }, 'call.not_deleted_again'),
+      );
+  }
+
   isToBeDeleted({ over, overMs, call, deleted }: RunningCall): boolean {
     if (deleted || call === undefined) return true;
     return over && (isHeardByAll(call) || this.#options.clock.nowMs() - overMs >= KEEP_ENDED_MS);

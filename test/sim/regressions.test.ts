@@ -1,6 +1,7 @@
-import { beforeAll, describe, expect, it } from 'vitest';
+import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { Call } from '../../src/call/index.ts';
 import type { DirectorySnapshot } from '../../src/directory/index.ts';
+import { CallTable } from '../../src/switch/calls.ts';
 import type { Faults } from './faults.ts';
 import { type Moment, planOf, slowDown } from './moments.ts';
 import { demoDirectory } from './phones.ts';
@@ -12,6 +13,10 @@ import type { World, ZoneName } from './world.ts';
 let directory: DirectorySnapshot;
 beforeAll(async () => {
   directory = await demoDirectory();
+});
+
+afterEach(() => {
+  vi.restoreAllMocks();
 });
 
 /** Plays one call; `when` breaks something the first time that the call is written in `state`. */
@@ -98,6 +103,55 @@ describe('a call', () => {
       );
     });
     expect(broken).toEqual([]);
+  });
+});
+
+describe('a state that forgets its last second and comes back', () => {
+  /** It forgets the whole call, which was answered at once; a little later the owner's zone is killed. */
+  async function forgetsTheTalk(): Promise<readonly string[]> {
+    return playForgetting(undefined, 'talking', ({ zone, world, faults }) =>
+      world.clock.after(2_000, () => faults.happen({ what: 'kill-zone', zone, forMs: 20_000 })),
+    );
+  }
+
+  async function playForgetting(
+    from: Call['state'] | undefined,
+    to: Call['state'],
+    then: (its: { zone: ZoneName; world: World; faults: Faults }) => void = () => {},
+  ): Promise<readonly string[]> {
+    let forget: (() => void) | undefined;
+    let happened = false;
+    const { broken } = await run(planOf({ ringMs: 200, talkMs: 9_000, holds: [] }), {
+      directory,
+      prepare: (world, faults) => {
+        if (from === undefined) forget = world.cluster.remember();
+        world.onCall = ({ state }, owner) => {
+          if (state === from) forget ??= world.cluster.remember();
+          if (state !== to || happened || forget === undefined) return;
+          happened = true;
+          const lose = forget;
+          world.clock.after(300, () => {
+            lose();
+            then({ zone: owner.id[0] as ZoneName, world, faults });
+          });
+        };
+      },
+    });
+    expect(happened).toBe(true);
+    return broken;
+  }
+
+  it('is told again what its owners know: an adopter goes on with the call', async () => {
+    expect(await forgetsTheTalk()).toEqual([]);
+  });
+
+  it('would cost the call if nobody wrote again', async () => {
+    vi.spyOn(CallTable.prototype, 'writeAgain').mockResolvedValue();
+    expect(await forgetsTheTalk()).not.toEqual([]);
+  });
+
+  it('keeps no call that has ended in that second', async () => {
+    expect(await playForgetting('talking', 'ended')).toEqual([]);
   });
 });
 

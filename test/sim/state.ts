@@ -75,6 +75,7 @@ export function simState(options: SimStateOptions): StatePort {
     release: (fence) => write(() => late.then(() => port.release(fence))),
     append: (...args) => write(() => port.append(...args)),
     read: (...args) => run(() => port.read(...args)),
+    onRestored: (listener) => port.onRestored(() => process.run(listener)),
     close: () => port.close(),
   };
 }
