@@ -240,4 +240,26 @@ describe('a phone with one flow', () => {
     flow.registersAt('bob', 'edge2');
     hangUp(bob, alice);
   });
+
+  const restarted = {
+    people: { alice: { extension: '1001' }, bob: { extension: '1002', phones: 2, nameless: true } },
+  } as const;
+  scene(
+    'was started anew on another port: it rings once, its old registration is given up',
+    restarted,
+    (it) => {
+      const { flow, alice, bob } = it;
+      const gone = flow.phones.get('bob2')!;
+      talk(it);
+      expect(gone.heard.length, 'the INVITE to where it was').toBeGreaterThan(0);
+      flow.advance(40_000);
+      // Nothing of that INVITE came to the phone that talks: neither the INVITE over again nor its CANCEL.
+      expect(bob.heard.map((message) => message.kind === 'request' && message.method)).toEqual([
+        'INVITE',
+        'ACK',
+      ]);
+      hangUp(alice, bob);
+      expect(flow.record).toMatchObject({ outcome: 'answered' });
+    },
+  );
 });

@@ -79,7 +79,7 @@ export function findFlow(
 ): void {
   const leg = legById(work.call, lookup.leg);
   if (leg === undefined || leg.state === 'ended') return;
-  const other = otherFlowOf(leg, bindings, work.ctx.utcMs);
+  const other = otherFlowOf(leg, notRung(work.call, leg, bindings), work.ctx.utcMs);
   if (lookup.refused === true) {
     if (other !== undefined && work.call.end === undefined) {
       ringOverOtherFlow(work, leg, other);
@@ -140,6 +140,15 @@ function giveUpRinging(work: Work, leg: Leg): void {
       reason: "the caller's connection ended",
     });
   }
+}
+
+/** What rings by a leg of its own, or has answered by it, is no other way for this one: a phone must not ring twice. */
+function notRung(call: Call, leg: Leg, bindings: readonly Binding[]): readonly Binding[] {
+  const rung = call.legs.filter(
+    (other) =>
+      other !== leg && other.role === 'callee' && other.device === leg.device && other.state !== 'ended',
+  );
+  return bindings.filter(({ contact }) => !rung.some(({ target }) => target?.contact === contact));
 }
 
 /** The newest way to the leg's phone but the present one, and but those found dead since they were registered. */

@@ -37,6 +37,8 @@ export interface PersonOptions {
   readonly ring?: User['ring'];
   /** How many phones the person has registered. */
   readonly phones?: number;
+  /** They are all at one address and name no instance, as a phone that was started anew on another port. */
+  readonly nameless?: boolean;
 }
 
 export interface CallFlowOptions {
@@ -346,16 +348,18 @@ export class CallFlow {
   }
 
   #register(name: string, person: PersonOptions): void {
-    const { extension, transport = 'udp', phones = 1 } = person;
+    const { extension, transport = 'udp', phones = 1, nameless = false } = person;
+    const first = this.phones.size + 1;
     for (let at = 0; at < phones; at++) {
       const phoneName = at === 0 ? name : `${name}${at + 1}`;
       const index = this.phones.size + 1;
+      const address = `192.0.2.${nameless ? first : index}`;
       const flow: Flow = {
-        id: `u:edge1:0:192.0.2.${index}:${5060 + index}` as FlowId,
+        id: `u:edge1:0:${address}:${5060 + index}` as FlowId,
         edge: EDGE,
         transport,
         local: { address: '198.51.100.1', port: transport === 'tls' ? 5061 : 5060 },
-        remote: { address: `192.0.2.${index}`, port: 5060 + index },
+        remote: { address, port: 5060 + index },
       };
       const phone = new ScriptedPhone({
         name: phoneName,
@@ -369,15 +373,15 @@ export class CallFlow {
         account: 'acme' as AccountId,
         userId: `user-${name}` as UserId,
         deviceId: `device-${name}` as DeviceId,
-        contact: phone.contactUri,
+        contact: nameless ? `sip:${extension}@${address}:${flow.remote.port}` : phone.contactUri,
         flow,
         path: [],
-        instanceId: `<urn:uuid:${phoneName}>`,
+        ...(nameless ? {} : { instanceId: `<urn:uuid:${phoneName}>` }),
         q: 1 - at / 10,
         callId: `register-${phoneName}`,
         cseq: 1,
         userAgent: 'scripted',
-        registeredUtcMs: this.utcEpochMs,
+        registeredUtcMs: this.utcEpochMs + (nameless ? this.nowMs : 0),
         expiresUtcMs: this.utcEpochMs + 86_400_000,
       });
     }
