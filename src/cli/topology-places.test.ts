@@ -1,29 +1,16 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
+import { asLines, EditedFile } from '../../test/support/edited-file.ts';
 import { readTopologies, readTopology } from './topology.ts';
 
-let dir: string;
-let twoDc: string;
-beforeAll(async () => {
-  dir = await mkdtemp(join(tmpdir(), 'twinline-places-'));
-  twoDc = await readFile('sip-zones/two-dc.yaml', 'utf8');
-});
-afterAll(() => rm(dir, { recursive: true }));
+const twoDc = new EditedFile('sip-zones/two-dc.yaml');
+afterAll(() => twoDc.remove());
 
 /** The problems of `sip-zones/two-dc.yaml` after the given replacements, as `line: sentence`. */
 async function problemsOf(...edits: [string, string][]): Promise<string[]> {
-  const file = join(dir, 'topology.yaml');
-  const text = edits.reduce((before, [from, to]) => {
-    expect(before).toContain(from);
-    return before.replace(from, to);
-  }, twoDc);
-  await writeFile(file, text);
-  const read = await readTopologies(file);
-  return read.ok ? [] : read.error.map((problem) => `${problem.line}: ${problem.message}`);
+  const read = await readTopologies(twoDc.with(...edits));
+  return read.ok ? [] : asLines(read.error);
 }
-const lineOf = (text: string, from = twoDc): number => from.slice(0, from.indexOf(text)).split('\n').length;
+const lineOf = (text: string, from?: string): number => twoDc.lineOf(text, from);
 
 async function topologies(file: string) {
   const read = await readTopologies(file);

@@ -1,29 +1,17 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { readFile } from 'node:fs/promises';
+import { afterAll, describe, expect, test } from 'vitest';
+import { asLines, EditedFile } from '../../test/support/edited-file.ts';
 import { mediaPortsOf, parsePortRange, readTopology } from './topology.ts';
 
-let dir: string;
-let local: string;
-beforeAll(async () => {
-  dir = await mkdtemp(join(tmpdir(), 'twinline-topology-'));
-  local = await readFile('sip-zones/local.yaml', 'utf8');
-});
-afterAll(() => rm(dir, { recursive: true }));
+const local = new EditedFile('sip-zones/local.yaml');
+afterAll(() => local.remove());
 
 /** The problems of `sip-zones/local.yaml` after the given replacements, as `line: sentence`. */
 async function problemsOf(...edits: [string, string][]): Promise<string[]> {
-  const file = join(dir, 'topology.yaml');
-  const text = edits.reduce((before, [from, to]) => {
-    expect(before).toContain(from);
-    return before.replace(from, to);
-  }, local);
-  await writeFile(file, text);
-  const read = await readTopology(file);
-  return read.ok ? [] : read.error.map((problem) => `${problem.line}: ${problem.message}`);
+  const read = await readTopology(local.with(...edits));
+  return read.ok ? [] : asLines(read.error);
 }
-const lineOf = (text: string): number => local.slice(0, local.indexOf(text)).split('\n').length;
+const lineOf = (text: string): number => local.lineOf(text);
 
 describe('sip-zones/local.yaml', () => {
   test('is two zones, each the twin of the other, behind one edge', async () => {

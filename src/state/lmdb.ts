@@ -25,18 +25,9 @@ import { LogAppender, nameIncarnation, zoneLog } from './lmdb-log.ts';
 import { bootDirectory, bootName, durableDirectory, volatileDirectory } from './lmdb-paths.ts';
 import { Sweeper } from './lmdb-sweep.ts';
 import { LmdbView, leaseOf, type ZoneStores } from './lmdb-view.ts';
-import type {
-  Durability,
-  Fence,
-  Lease,
-  StateKey,
-  StateKind,
-  StatePort,
-  StateReader,
-  Stored,
-  Write,
-} from './port.ts';
+import type { Durability, Fence, Lease, StatePort, StateReader, Write } from './port.ts';
 import { formatPosition } from './position.ts';
+import { ReadingPort } from './reading.ts';
 import { recordOf, TOMBSTONE_LIFE_MS } from './record.ts';
 import { encodeRecord } from './record-bytes.ts';
 import {
@@ -129,7 +120,7 @@ async function removeOtherBoots(path: string, boot: string): Promise<void> {
   }
 }
 
-class LmdbPort implements LmdbState {
+class LmdbPort extends ReadingPort implements LmdbState {
   readonly capabilities = { engine: 'lmdb', acrossMachines: false } as const;
   readonly #options: LmdbOptions;
   readonly #volatile: Environment;
@@ -143,6 +134,13 @@ class LmdbPort implements LmdbState {
   #version = randomInt(1 << 20);
 
   constructor(options: LmdbOptions, volatile: Environment, durable: Environment, twin: ReadOnlyZone) {
+    const view = new LmdbView(
+      { zone: options.zone, volatile: () => refresh(volatile.store), durable: () => refresh(durable.store) },
+      storesOf(options.twin, twin),
+      options.clock,
+    );
+    super(view);
+    this.#view = view;
     this.#options = options;
     this.#volatile = volatile;
     this.#durable = durable;
@@ -152,11 +150,6 @@ class LmdbPort implements LmdbState {
       gatherLazyMs: options.gatherMs ?? GATHER_LAZY_MS,
       firstVersion: this.#version,
     });
-    this.#view = new LmdbView(
-      { zone: options.zone, volatile: () => refresh(volatile.store), durable: () => refresh(durable.store) },
-      storesOf(options.twin, twin),
-      options.clock,
-    );
     const sweeping = { ...options, tombstoneLifeMs: options.tombstoneLifeMs ?? TOMBSTONE_LIFE_MS };
     this.#sweepers = [
       new Sweeper(volatile, twin.volatile, sweeping),
@@ -164,31 +157,6 @@ class LmdbPort implements LmdbState {
       new Sweeper(durable, twin.durable, { ...sweeping, keepsLease: (key) => volatile.store.doesExist(key) }),
     ];
     for (const sweeper of this.#sweepers) sweeper.start();
-  }
-
-  get<T>(key: StateKey): Promise<Stored<T> | undefined> {
-    return this.#view.get(key);
-  }
-
-  list<T>(account: AccountId, kind: StateKind, idPrefix?: string): Promise<Stored<T>[]> {
-    return this.#view.list(account, kind, idPrefix);
-  }
-
-  lease(bundle: BundleId): Promise<Lease | undefined> {
-    return this.#view.lease(bundle);
-  }
-
-  leases(): Promise<Lease[]> {
-    return this.#view.leases();
-  }
-
-  read(
-    account: AccountId,
-    log: string,
-    after: string | undefined,
-    limit: number,
-  ): Promise<{ position: string; entry: unknown }[]> {
-    return this.#view.read(account, log, after, limit);
   }
 
   async commit(

@@ -15,13 +15,12 @@ import type {
   Durability,
   Fence,
   Lease,
-  StateKey,
   StateKind,
   StatePort,
   StateReader,
-  Stored,
   Write,
 } from './port.ts';
+import { ReadingPort } from './reading.ts';
 import { isVolatile, recordOf, TOMBSTONE_LIFE_MS } from './record.ts';
 import { type Argument, RedisConnection } from './redis-connection.ts';
 import { Journal } from './redis-journal.ts';
@@ -126,11 +125,10 @@ async function connectRedis(options: RedisStateOptions): Promise<RedisConnection
   return connection;
 }
 
-class RedisPort implements RedisState {
+class RedisPort extends ReadingPort implements RedisState {
   readonly capabilities = CAPABILITIES;
   readonly #options: RedisStateOptions;
   readonly #connection: RedisConnection;
-  readonly #view: RedisView;
   readonly #writer: Writer;
   readonly #journal = new Journal();
   /** Leases that this process granted or has written under: put back when the server has lost them. */
@@ -140,37 +138,12 @@ class RedisPort implements RedisState {
   #refresh: Timer;
 
   constructor(options: RedisStateOptions, connection: RedisConnection) {
+    super(new RedisView(connection, options.clock, options.log));
     this.#options = options;
     this.#connection = connection;
-    this.#view = new RedisView(connection, options.clock, options.log);
     this.#writer = { id: randomBelow(options.random, 2 ** 32), count: 0 };
     connection.onUp(() => this.#restore());
     this.#refresh = options.clock.after(LEASE_REFRESH_MS, () => this.#refreshLeases());
-  }
-
-  get<T>(key: StateKey): Promise<Stored<T> | undefined> {
-    return this.#view.get(key);
-  }
-
-  list<T>(account: AccountId, kind: StateKind, idPrefix?: string): Promise<Stored<T>[]> {
-    return this.#view.list(account, kind, idPrefix);
-  }
-
-  lease(bundle: BundleId): Promise<Lease | undefined> {
-    return this.#view.lease(bundle);
-  }
-
-  leases(): Promise<Lease[]> {
-    return this.#view.leases();
-  }
-
-  read(
-    account: AccountId,
-    log: string,
-    after: string | undefined,
-    limit: number,
-  ): Promise<{ position: string; entry: unknown }[]> {
-    return this.#view.read(account, log, after, limit);
   }
 
   async commit(
@@ -312,6 +285,7 @@ class RedisPort implements RedisState {
         this.#options.log.warn({ bundle: fence.bundle, epoch: fence.epoch, stored }, 'state.lease_lost');
         if ((await this.#assert(known)) > fence.epoch) break;
       } else if (this.#isRestoring()) {
+        // On the machine's time, as the connection is: nobody says when another process has put its leases back.
         await new Promise<void>((resolve) => setTimeout(resolve, RESTORING_LOOK_MS));
       } else break;
     }

@@ -16,7 +16,7 @@ import {
   type RedisState,
   type Write,
 } from '../../src/state/index.ts';
-import { hasRedis, RedisServer } from '../support/redis.ts';
+import { hasRedis, RedisServer, restored } from '../support/redis.ts';
 
 const A = 'a' as ZoneId;
 const B = 'b' as ZoneId;
@@ -47,15 +47,6 @@ async function open(port: number, zone = A, credentials?: RedisCredentials): Pro
   closing.push(state);
   return state;
 }
-
-/** Resolves at the next reconnection. */
-const restored = (state: RedisState): Promise<void> =>
-  new Promise((resolve) => {
-    const stop = state.onRestored(() => {
-      stop();
-      resolve();
-    });
-  });
 
 afterEach(async () => {
   for (const one of closing.splice(0).reverse()) await one.close();

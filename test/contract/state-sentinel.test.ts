@@ -8,7 +8,7 @@ import {
 } from '../../src/base/index.ts';
 import { systemClock, systemRandom } from '../../src/native/index.ts';
 import { openRedisState, type RedisState } from '../../src/state/index.ts';
-import { hasRedis, RedisGroup, until } from '../support/redis.ts';
+import { hasRedis, RedisGroup, restored, until } from '../support/redis.ts';
 
 const A = 'a' as ZoneId;
 const B = 'b' as ZoneId;
@@ -37,14 +37,6 @@ describe.skipIf(!hasRedis)('a master, two replicas and three sentinels', () => {
     ports.push(state);
     return state;
   };
-  const restored = (state: RedisState): Promise<void> =>
-    new Promise((resolve) => {
-      const stop = state.onRestored(() => {
-        stop();
-        resolve();
-      });
-    });
-
   beforeAll(async () => {
     group = await RedisGroup.start(NAME);
   }, 60_000);

@@ -4,7 +4,7 @@ import { Crowd } from '../support/crowd.ts';
 import { Installation, ROOT } from '../support/installation.ts';
 import { KamailioEdge } from '../support/kamailio.ts';
 import { statusWhen, zoneOf } from '../support/many-calls.ts';
-import { callAndTalk, hearEachOther, type UserPhoneOptions } from '../support/talk.ts';
+import { callAndTalk, hearEachOther, holdEachOther, type UserPhoneOptions } from '../support/talk.ts';
 
 type Transport = 'udp' | 'tcp' | 'tls' | 'ws' | 'wss';
 
@@ -62,13 +62,7 @@ describe.skipIf(KamailioEdge.missing !== undefined)('kamailio is the edge of two
     const ada = await phone('1001', from);
     const charles = await phone('1002', to);
     const talk = await callAndTalk(ada, charles);
-    await talk.caller.hold();
-    await talk.callee.event('hold', ({ type }) => type === 'held-by-peer');
-    await talk.caller.resume();
-    await talk.callee.hold();
-    await talk.caller.event('hold', ({ type }) => type === 'held-by-peer');
-    await talk.callee.resume();
-    await hearEachOther(talk);
+    await holdEachOther(talk);
     await talk.callee.bye();
     expect((await talk.caller.ended()).how).toBe('bye');
   });

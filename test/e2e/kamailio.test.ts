@@ -3,7 +3,7 @@ import { header, headerValues } from '../../src/sip/index.ts';
 import { Crowd } from '../support/crowd.ts';
 import { Installation } from '../support/installation.ts';
 import { Kamailio } from '../support/kamailio.ts';
-import { callAndTalk, hearEachOther, type UserPhoneOptions } from '../support/talk.ts';
+import { callAndTalk, hearEachOther, holdEachOther, type UserPhoneOptions } from '../support/talk.ts';
 
 describe.skipIf(Kamailio.program === undefined)('kamailio stands between phones and Twinline', () => {
   let twinline: Installation;
@@ -47,13 +47,7 @@ describe.skipIf(Kamailio.program === undefined)('kamailio stands between phones 
       expect(headerValues(proxied.invite, 'Via')[0]).toContain(`127.0.0.1:${proxy.port}`);
       expect(headerValues(proxied.invite, 'Via')).toHaveLength(2);
     }
-    await talk.caller.hold();
-    await talk.callee.event('hold', ({ type }) => type === 'held-by-peer');
-    await talk.caller.resume();
-    await talk.callee.hold();
-    await talk.caller.event('hold', ({ type }) => type === 'held-by-peer');
-    await talk.callee.resume();
-    await hearEachOther(talk);
+    await holdEachOther(talk);
     await talk.callee.bye();
     expect((await talk.caller.ended()).how).toBe('bye');
   });

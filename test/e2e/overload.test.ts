@@ -73,6 +73,7 @@ async function untilAccepted(phone: Phone): Promise<void> {
       return;
     }
     expect(outcome).toBe(503);
+    // A person's redialling: the answer that counts is the next call's own.
     await new Promise((wait) => setTimeout(wait, 200));
   }
 }

@@ -5,6 +5,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { header } from '../../src/sip/index.ts';
 import { callRecords } from '../support/call-records.ts';
 import { Installation, ROOT } from '../support/installation.ts';
+import { statusWhen } from '../support/many-calls.ts';
 import type { Phone } from '../support/phone.ts';
 import type { PhoneTransportName } from '../support/phone-transport.ts';
 import { callAndTalk, hearEachOther, registeredPhone, type UserPhoneOptions } from '../support/talk.ts';
@@ -23,7 +24,7 @@ afterAll(async () => {
   await twinline?.stop();
   rmSync(directory, { recursive: true, force: true });
 });
-afterEach(bothEdgesUp);
+afterEach(() => bothEdgesUp());
 
 const offsets = { udp: 0, tcp: 0, tls: 1, ws: 2, wss: 3 } as const;
 const edge = (number: 1 | 2, transport: PhoneTransportName) => ({
@@ -52,13 +53,10 @@ const phoneWithList = (user: string, transport: PhoneTransportName, first: 1 | 2
     },
   });
 
-async function bothEdgesUp(): Promise<void> {
-  for (;;) {
-    const status = await twinline.twinline<{ edges: { state: string; openZones: string[] }[] }>('status');
-    if (status.edges.every(({ state, openZones }) => state === 'up' && openZones.length > 0)) return;
-    await new Promise((wait) => setTimeout(wait, 50));
-  }
-}
+const bothEdgesUp = () =>
+  statusWhen(twinline, 'both edges are up', ({ edges }) =>
+    edges.every(({ state, openZones }) => state === 'up' && openZones.length > 0),
+  );
 
 const killEdge = (id: string) => twinline.twinline('kill', 'edge', id);
 const lostItsFlow = (phone: Phone) =>

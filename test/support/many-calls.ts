@@ -12,6 +12,7 @@ import {
 
 export interface Status {
   zones: { id: string; state: string; switches: { id: string; calls: number }[] }[];
+  edges: { id: string; state: string; openZones: string[] }[];
   calls: number;
   registrations: number;
 }

@@ -34,6 +34,7 @@ process.on('message', (question) => {
 process.on('message', async (word) => {
   if (word !== 'stop') return;
   await media.stop();
+  // The channel to the test would keep it alive.
   process.exit(0);
 });
 process.on('disconnect', () => process.exit(0));

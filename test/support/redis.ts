@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { RedisState } from '../../src/state/index.ts';
 
 const START_WITHIN_MS = 15_000;
 
@@ -186,7 +187,16 @@ async function answers(port: number, child: ChildProcess): Promise<void> {
   });
 }
 
-/** Asks again and again: the answer itself is the event. */
+/** Resolves at the state's next reconnection. */
+export const restored = (state: RedisState): Promise<void> =>
+  new Promise((resolve) => {
+    const stop = state.onRestored(() => {
+      stop();
+      resolve();
+    });
+  });
+
+/** Asks again and again, so often: the answer itself is the event. */
 export async function until(
   what: string,
   look: () => Promise<boolean>,

@@ -60,3 +60,17 @@ export async function hearEachOther(talk: Talk, packets = 10, withinMs = 5_000):
     callee.heard({ packets, withinMs, from: caller.sender >>> 0 }),
   ]);
 }
+
+/** Each holds the other and takes the call up again; afterwards they hear each other. */
+export async function holdEachOther(talk: Talk): Promise<void> {
+  const { caller, callee } = talk;
+  for (const [by, other] of [
+    [caller, callee],
+    [callee, caller],
+  ] as const) {
+    await by.hold();
+    await other.event('hold', ({ type }) => type === 'held-by-peer');
+    await by.resume();
+  }
+  await hearEachOther(talk);
+}
