@@ -7,7 +7,8 @@ const rooms = {
   rtp: ['base', 'native'],
   link: ['base', 'native'],
   state: ['base'],
-  media: ['base', 'native', 'rtp', 'link'],
+  audio: ['base', 'native', 'rtp'],
+  media: ['base', 'native', 'rtp', 'audio', 'link'],
   directory: ['base', 'link', 'state'],
   registrar: ['base', 'sip', 'link', 'state', 'directory'],
   call: ['base', 'sip', 'sdp', 'link', 'media', 'directory'],
@@ -15,7 +16,7 @@ const rooms = {
   switch: ['base', 'native', 'sip', 'link', 'state', 'media', 'directory', 'registrar', 'call'],
   zone: ['base', 'native', 'link', 'state'],
   control: ['base', 'native', 'link', 'state', 'directory'],
-  cli: ['base', 'native', 'sip', 'link', 'state', 'media', 'directory', 'registrar', 'edge', 'switch', 'zone', 'control'],
+  cli: ['base', 'native', 'sip', 'link', 'state', 'audio', 'media', 'directory', 'registrar', 'edge', 'switch', 'zone', 'control'],
 };
 
 const forbidden = Object.entries(rooms).map(([room, allowed]) => ({

@@ -110,8 +110,94 @@ export interface StreamSpec {
    * the phones' own streams do.
    */
   readonly link?: { readonly peer: StreamId };
+  /**
+   * ICE-lite (RFC 8445 §2.5) towards this peer: we answer its checks and follow its authenticated nomination; it learns no other way
+   * where to send. The switch makes our half, so that it stands in the call and an adopter answers with it too.
+   */
+  readonly ice?: IceCredentials;
+  /** Keys come from a DTLS handshake (RFC 5764) in place of `sendKey` and `receiveKey`. */
+  readonly dtls?: DtlsTerms;
+  /**
+   * Other streams whose audio this peer hears, mixed, in place of `source`: listening, whispering and barging are matrices of these.
+   * Paging is one stream that many hear.
+   */
+  readonly hears?: readonly Hearing[];
+  /** A conference: every member hears the loudest of the others. */
+  readonly room?: RoomMembership;
+  /** Played to this peer, over what it hears else (which falls silent meanwhile unless `mixes`). */
+  readonly plays?: Playback;
+  /** Listened for in what this peer sends, where somebody wants to know; each costs decoding. */
+  readonly detects?: { readonly dtmfInAudio?: boolean; readonly voice?: boolean };
+  /** Copies of what is heard and said here go to these consumers (recording, transcription). */
+  readonly taps?: readonly TapSpec[];
+  /**
+   * Encrypted end to end (PH-SEC-07): payload passes byte by byte, and whatever would decode it (`hears`, `room`, `plays`, `detects`,
+   * `taps`, other codecs) is refused with `e2ee_active`.
+   */
+  readonly opaque?: boolean;
   /** The call was migrated: until now the stream belonged to that bundle, which we hold under that epoch. */
   readonly movedFrom?: BundleEpoch;
+}
+
+/** User fragment and password of both sides (RFC 8839 §5.4); the peer's are absent until its SDP is known. */
+export interface IceCredentials {
+  readonly localUfrag: string;
+  readonly localPassword: string;
+  readonly remoteUfrag?: string;
+  readonly remotePassword?: string;
+}
+
+/** RFC 8842. `role` is ours: `active` sends the ClientHello. */
+export interface DtlsTerms {
+  readonly role: 'active' | 'passive';
+  /** `a=fingerprint` of the peer; one of them must match its certificate. Absent until its SDP is known: no handshake before. */
+  readonly fingerprints: readonly { readonly hash: string; readonly value: string }[];
+}
+
+export interface Hearing {
+  readonly stream: StreamId;
+  /** Default 0. */
+  readonly gainDb?: number;
+}
+
+export interface RoomMembership {
+  readonly id: string;
+  /** What it says is heard. */
+  readonly speaks: boolean;
+  /** It hears the others. */
+  readonly hears: boolean;
+}
+
+/** One thing after another without a gap. Data alone: where it is follows from when it began, and an adopter goes on from there. */
+export interface Playback {
+  /** Another id begins anew; the same one said again goes on where it is. */
+  readonly id: string;
+  readonly items: readonly PlayItem[];
+  /** How often all of it is played; 0: until it is replaced. */
+  readonly times: number;
+  readonly gainDb?: number;
+  readonly paused?: boolean;
+  /** Where to begin, from the beginning of the first item. */
+  readonly fromMs?: number;
+  /** Over what the stream hears else, in place of it. */
+  readonly mixes?: boolean;
+}
+
+export type PlayItem =
+  /** A file that the media process may read (WAV, MP3, Ogg Opus), named below its folder of assets. */
+  | { readonly asset: string }
+  /** A tone of a country's plan (ITU-T E.180), for so long, or for ever if it is the last item. */
+  | { readonly tone: ToneName; readonly country?: string; readonly forMs?: number }
+  | { readonly digits: string; readonly digitMs?: number; readonly pauseMs?: number }
+  | { readonly speech: string; readonly language?: string; readonly voice?: string }
+  | { readonly silenceMs: number };
+
+export type ToneName = 'dial' | 'ringback' | 'busy' | 'reorder' | 'call-waiting' | 'beep';
+
+export interface TapSpec {
+  readonly id: string;
+  /** `received`: what the peer says; `sent`: what it hears. Both: two channels, aligned by sample. */
+  readonly directions: readonly ('received' | 'sent')[];
 }
 
 /** Where a stream's peer may send to. */
@@ -126,6 +212,8 @@ export interface StreamOpened {
   readonly address: string;
   readonly port: number;
   readonly rtcpPort: number;
+  /** Of our DTLS certificate, which both of a pair have (`a=fingerprint`, SHA-256), where the process has one. */
+  readonly fingerprint?: { readonly hash: 'sha-256'; readonly value: string };
   /** Of a link's end: what it sends and receives under. */
   readonly keys?: { readonly sendKey: SrtpKey; readonly receiveKey: SrtpKey };
 }
@@ -157,6 +245,24 @@ export interface StreamReport {
  */
 export type MediaEvent =
   | { readonly type: 'dtmf'; readonly stream: StreamId; readonly digit: string; readonly durationMs: number }
+  /** A playback ended: all was played, another replaced it, or an item could not be played (`problem` says which and why). */
+  | {
+      readonly type: 'played';
+      readonly stream: StreamId;
+      readonly playback: string;
+      readonly outcome: 'finished' | 'replaced' | 'failed';
+      readonly problem?: string;
+    }
+  /** `detects.voice`: the peer began to speak, or has stopped. */
+  | { readonly type: 'voice'; readonly stream: StreamId; readonly speaking: boolean }
+  /** ICE and DTLS: `connected` once media may flow; `failed` with the reason, which the call's record wants. */
+  | {
+      readonly type: 'transport';
+      readonly stream: StreamId;
+      readonly state: 'connected' | 'failed';
+      readonly suite?: SrtpSuite;
+      readonly problem?: string;
+    }
   /** Nothing came for this long. */
   | { readonly type: 'silent'; readonly stream: StreamId; readonly forMs: number }
   /** This media process took these streams over from another, which died or handed them over. */

@@ -1,0 +1,6 @@
+/**
+ * Audio as samples: codecs, resampling, mixing, tones, prompts and what can be heard in them. No sockets, no RTP and no clock: frames in,
+ * frames out. Native codecs come from `native`.
+ */
+export type { Decoder, Encoder } from './codec.ts';
+export { FRAME_MS, type Pcm, type SampleRateHz, samplesPerFrame } from './pcm.ts';
