@@ -40,6 +40,7 @@ export async function runSwitch(context: ProcessContext, id: string): Promise<()
     pairSecret: pairSecret(plan),
     directories,
     serverName: plan.serverName,
+    ...(plan.state.checkpoints === false && { checkpoints: false }),
     ...(plan.keepLostPhoneMs !== undefined && { keepLostPhoneMs: plan.keepLostPhoneMs }),
     log,
     ...(dataCentre && watch && { serving: { ...dataCentre, retryAfterSec: RETRY_AFTER_SEC, watch } }),

@@ -30,6 +30,15 @@ describe('the state in a topology', () => {
     expect(await read('engine: lmdb')).toEqual({ engine: 'lmdb' });
   });
 
+  test('may be told not to keep running calls, to measure what that costs', async () => {
+    expect(await read('engine: lmdb', 'checkpoints: no')).toEqual({ engine: 'lmdb', checkpoints: false });
+    expect(await read('engine: lmdb', 'checkpoints: yes')).toEqual({ engine: 'lmdb' });
+    expect(await read('engine: redis', 'url: redis://127.0.0.1:1', 'checkpoints: no')).toMatchObject({
+      engine: 'redis',
+      checkpoints: false,
+    });
+  });
+
   test('sip-zones/local-redis.yaml is one Redis on this machine', async () => {
     const example = await readTopology('sip-zones/local-redis.yaml');
     expect(example.ok && example.value.state).toEqual({

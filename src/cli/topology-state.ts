@@ -3,7 +3,10 @@ import type { loadYamlReader } from '../directory/index.ts';
 import type { RedisPlace } from '../state/index.ts';
 
 /** Where the state is kept. Passwords are named, never held. */
-export type StateTopology = { readonly engine: 'lmdb' } | RedisTopology;
+export type StateTopology = ({ readonly engine: 'lmdb' } | RedisTopology) & {
+  /** `false`: running calls are not written. They die with their switch; for measuring what writing costs. */
+  readonly checkpoints?: false;
+};
 
 export interface RedisTopology {
   readonly engine: 'redis';
@@ -31,6 +34,7 @@ export function stateSchema({
   const path = () => text(1000).optional();
   return record({
     engine: oneOf(['lmdb', 'redis']),
+    checkpoints: yesNo().optional(),
     url: text().optional(),
     sentinels: list(text(), 20).min(1, 'must name at least one sentinel').optional(),
     name: matching(/^[\w.-]{1,60}$/, 'what the sentinels call the master').optional(),
@@ -49,6 +53,7 @@ type Report = (path: readonly (string | number)[], message: string) => void;
 /** What a topology file says below `state:`, any part of which may be missing or faulty. */
 interface StateSaid {
   readonly engine?: 'lmdb' | 'redis';
+  readonly checkpoints?: unknown;
   readonly url?: string | undefined;
   readonly sentinels?: readonly (string | undefined)[] | undefined;
   readonly name?: string | undefined;
@@ -69,16 +74,19 @@ export async function readState(
 ): Promise<StateTopology> {
   const engine = said?.engine;
   if (said === undefined || engine === undefined) return { engine: 'lmdb' };
+  const unwritten = said.checkpoints === false ? ({ checkpoints: false } as const) : {};
   if (engine === 'lmdb') {
     for (const key of Object.keys(said))
-      if (key !== 'engine') report(['state', key], `"${key}" is not a setting of engine lmdb, only of redis`);
-    return { engine };
+      if (key !== 'engine' && key !== 'checkpoints')
+        report(['state', key], `"${key}" is not a setting of engine lmdb, only of redis`);
+    return { engine, ...unwritten };
   }
   const { username } = said;
   const password = secretOf(file, said, 'password', report);
   const sentinelPassword = secretOf(file, said, 'sentinel-password', report);
   return {
     engine,
+    ...unwritten,
     place: await placeOf(said, report),
     ...(username !== undefined && { username }),
     ...(password !== undefined && { password }),

@@ -52,6 +52,8 @@ export interface CallTableOptions {
   readonly bundles: Bundles;
   readonly serverName: string;
   readonly keepLostPhoneMs?: number;
+  /** False: running calls are not written, and die with this switch. */
+  readonly checkpoints?: boolean;
   readonly log: Logger;
   /** The snapshot of that number, or the newest when it is no longer kept. */
   readonly snapshot: (account: AccountId, number: number | undefined) => DirectorySnapshot | undefined;

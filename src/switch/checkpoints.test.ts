@@ -30,6 +30,7 @@ let seal: Sealer;
 let checkpoints: Checkpoints;
 let events: string[];
 let talking: Call;
+let unwritten: Checkpoints;
 
 beforeEach(async () => {
   clock = new VirtualClock();
@@ -45,19 +46,18 @@ beforeEach(async () => {
       if (commands.some(({ type }) => type === 'record')) events.push('the record is kept');
     },
   };
-  checkpoints = new Checkpoints(
-    {
-      clock,
-      state: watched(state),
-      sealer: seal,
-      bundles,
-      log: silentLogger,
-      form: () => NEWEST_FORM,
-      onLost: () => events.push('lost'),
-      onDeleted: () => events.push('deleted'),
-    },
-    carrier as CallCarrier,
-  );
+  const options = {
+    clock,
+    state: watched(state),
+    sealer: seal,
+    bundles,
+    log: silentLogger,
+    form: () => NEWEST_FORM,
+    onLost: () => events.push('lost'),
+    onDeleted: () => events.push('deleted'),
+  };
+  checkpoints = new Checkpoints(options, carrier as CallCarrier);
+  unwritten = new Checkpoints({ ...options, checkpoints: false }, carrier as CallCarrier);
   const flow = new CallFlow();
   talk({ flow, alice: flow.phone('alice'), bob: flow.phone('bob') });
   talking = flow.call!;
@@ -117,6 +117,12 @@ describe('what leaves the zone', () => {
     expect(events).toEqual(['put is written', 'send is carried out']);
     const [stored] = await state.list<Uint8Array>(ACCOUNT, 'call');
     expect(unpackCall(seal.open(stored!.value))).toMatchObject({ call: talking, outbox: [bye] });
+  });
+
+  it('is carried out alone where calls shall not be kept', async () => {
+    await unwritten.now(running({ outbox: [bye] }));
+    expect(events).toEqual(['send is carried out']);
+    expect(await state.list(ACCOUNT, 'call')).toEqual([]);
   });
 });
 

@@ -23,6 +23,8 @@ export interface CheckpointOptions {
   readonly sealer: Sealer;
   readonly bundles: Bundles;
   readonly log: Logger;
+  /** Default true. */
+  readonly checkpoints?: boolean;
   /** In which form calls are written now: one that whoever may adopt them reads. */
   readonly form: () => number;
   /** The call is not ours any more. */
@@ -107,10 +109,11 @@ export class Checkpoints {
     if (ended) await this.#carrier.keepRecords(running, commands);
     let written = false;
     try {
-      await this.#options.state.commit(this.#writes(running, commands, ended), {
-        durability: 'volatile',
-        fence: { bundle: running.bundle, epoch },
-      });
+      if (this.#options.checkpoints !== false)
+        await this.#options.state.commit(this.#writes(running, commands, ended), {
+          durability: 'volatile',
+          fence: { bundle: running.bundle, epoch },
+        });
       written = true;
       running.unwritten = false;
     } catch (error) {

@@ -83,6 +83,8 @@ export interface CallSwitchOptions {
   readonly serverName: string;
   /** How long an established call waits for a phone that no connection leads to; absent: 60 s. */
   readonly keepLostPhoneMs?: number;
+  /** False: running calls are not written, and die with this switch: for measuring what writing costs. */
+  readonly checkpoints?: boolean;
   readonly log: Logger;
   /** Where there are several data centres: whose users are served here, and for how long a phone is registered. */
   readonly serving?: ServingHere & { readonly watch: ServingWatch; readonly registrationSec: number };
@@ -122,6 +124,11 @@ export class CallSwitch {
   constructor(options: CallSwitchOptions) {
     this.#options = options;
     const { id, zone, clock, random, state, sealer, tokens, serverName, log } = options;
+    if (options.checkpoints === false)
+      log.warn(
+        { switch: id },
+        'switch.calls-are-not-kept: they die with it ("checkpoints: no" in the topology)',
+      );
     this.#ladders = new Ladders(id);
     this.#load = new LoadMeter(clock, options.capacity, options.switchesInZone);
     this.#edges = new Edges({
@@ -168,6 +175,7 @@ export class CallSwitch {
         tokens,
         bundles: this.#bundles,
         serverName,
+        ...(options.checkpoints === false && { checkpoints: false }),
         ...(options.keepLostPhoneMs !== undefined && { keepLostPhoneMs: options.keepLostPhoneMs }),
         log,
         readsForm: options.readsForm ?? NEWEST_FORM,

@@ -14,6 +14,7 @@ Measures CPU, memory, loss and gaps. Starts an installation of its own, unless -
   idle       nobody calls: CPU and memory                                   --seconds 20
 
   --runs N                how often to measure; medians are given (default 1, failover 5)
+  --no-checkpoints        running calls are not written to the state: what survival costs (calls)
   --state redis           our own installation keeps its state in a Redis of its own (failover, calls, register, idle)
   --target HOST:PORT      another server, UDP; it has the users 1001 to 1010 with the passwords demo-1001 … and passes calls between them
   --pids 1,2,3            its processes, whose CPU is read
@@ -35,6 +36,7 @@ export interface BenchOptions {
   readonly srtp?: SrtpSuite;
   readonly what: Victim;
   readonly state: 'lmdb' | 'redis';
+  readonly checkpoints: boolean;
   readonly target?: { readonly address: string; readonly port: number };
   readonly pids: readonly number[];
   readonly json: boolean;
@@ -53,6 +55,7 @@ export function parseOptions(argv: readonly string[]): BenchOptions | undefined 
       srtp: { type: 'string' },
       what: { type: 'string', default: 'zone' },
       state: { type: 'string', default: 'lmdb' },
+      'no-checkpoints': { type: 'boolean', default: false },
       target: { type: 'string' },
       pids: { type: 'string' },
       json: { type: 'boolean', default: false },
@@ -84,6 +87,7 @@ export function parseOptions(argv: readonly string[]): BenchOptions | undefined 
     ...(values.srtp === undefined ? {} : { srtp: values.srtp as SrtpSuite }),
     what,
     state,
+    checkpoints: !values['no-checkpoints'],
     ...target(values.target),
     pids: (values.pids ?? '')
       .split(',')

@@ -23,7 +23,7 @@ export interface Server {
 /** Wide enough for a thousand calls; a port that someone else has is passed over. */
 const MEDIA_PORTS = '20000-32767';
 
-export async function openServer({ target, pids, state }: BenchOptions): Promise<Server> {
+export async function openServer({ target, pids, state, checkpoints }: BenchOptions): Promise<Server> {
   if (target !== undefined) {
     return {
       ...target,
@@ -36,7 +36,7 @@ export async function openServer({ target, pids, state }: BenchOptions): Promise
   const redis = state === 'redis' ? await RedisServer.start() : undefined;
   const directory = mkdtempSync(path.join(tmpdir(), 'twinline-bench-'));
   const topology = path.join(directory, 'topology.yaml');
-  writeFileSync(topology, topologyText(redis));
+  writeFileSync(topology, topologyText(redis, checkpoints));
   const own = await Installation.start({ topology, arguments: ['--media-ports', MEDIA_PORTS] });
   const { launcher } = planOf(own);
   return {
@@ -55,11 +55,14 @@ export async function openServer({ target, pids, state }: BenchOptions): Promise
 }
 
 /** That of `scripts/up`; with Redis it names our own. */
-function topologyText(redis: RedisServer | undefined): string {
+function topologyText(redis: RedisServer | undefined, checkpoints: boolean): string {
   const local = readFileSync(path.join(ROOT, 'sip-zones/local.yaml'), 'utf8');
-  return redis === undefined
-    ? local
-    : `${local}\nstate: { engine: redis, url: "redis://127.0.0.1:${redis.port}" }\n`;
+  const state = [
+    `engine: ${redis === undefined ? 'lmdb' : 'redis'}`,
+    ...(redis === undefined ? [] : [`url: "redis://127.0.0.1:${redis.port}"`]),
+    ...(checkpoints ? [] : ['checkpoints: no']),
+  ];
+  return `${local}\nstate: { ${state.join(', ')} }\n`;
 }
 
 export const planOf = (own: Installation): Plan =>
