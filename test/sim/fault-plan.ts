@@ -35,6 +35,8 @@ export type Fault =
       readonly forMs: number;
     }
   | { readonly what: 'state-slow' | 'state-full'; readonly forMs: number }
+  /** What was written in that time is lost at its end: a server that had not yet saved or copied it is started again. */
+  | { readonly what: 'state-forgets'; readonly forMs: number }
   /** A switch is stopped inside a write transaction: no other process of its zone can write. */
   | { readonly what: 'state-locked'; readonly id: string; readonly forMs: number }
   | { readonly what: 'clock-jumps'; readonly byMs: number; readonly forMs: number };
@@ -114,6 +116,7 @@ function heavyFault(random: Random): Fault {
     { what: 'state-away', how, forMs },
     { what: 'state-slow', forMs },
     { what: 'state-full', forMs },
+    { what: 'state-forgets', forMs: 200 + below(1_000) },
     { what: 'state-locked', id: `${zone}${1 + below(2)}`, forMs },
     { what: 'clock-jumps', byMs: [-HOUR_MS, -30_000, 30_000, HOUR_MS][below(4)]!, forMs: 0 },
   ];

@@ -131,6 +131,10 @@ export class Faults {
           };
         });
         return;
+      case 'state-forgets': {
+        await this.#lasts(plan.forMs, () => world.cluster.remember());
+        return;
+      }
       case 'state-locked': {
         const holder = world.running('switch', plan.id);
         if (holder === undefined) return;
