@@ -3,4 +3,13 @@
  * frames out. Native codecs come from `native`.
  */
 export type { Decoder, Encoder } from './codec.ts';
+export {
+  availableCodecs,
+  type CodecName,
+  createDecoder,
+  createEncoder,
+  type EncoderOptions,
+  missingCodecs,
+  sampleRateOf,
+} from './codecs.ts';
 export { FRAME_MS, type Pcm, type SampleRateHz, samplesPerFrame } from './pcm.ts';

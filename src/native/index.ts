@@ -5,6 +5,23 @@
  */
 export type { CipherLibrary, CounterContext, GcmContext, HmacContext } from './ciphers.ts';
 export { bootId, systemClock } from './clock.ts';
+export {
+  type BlockDecoder,
+  type BlockEncoder,
+  hasG722,
+  openG722Decoder,
+  openG722Encoder,
+} from './codecs/g722.ts';
+export { type G729Decoder, hasG729, openG729Decoder, openG729Encoder } from './codecs/g729.ts';
+export { BCG729, type CodecLibrary, OPUS, SPANDSP } from './codecs/library.ts';
+export {
+  hasOpus,
+  type OpusDecoder,
+  type OpusEncoder,
+  type OpusEncoderOptions,
+  openOpusDecoder,
+  openOpusEncoder,
+} from './codecs/opus.ts';
 export { settleSoon } from './libc.ts';
 export { ciphers, loadCiphers } from './openssl.ts';
 export { raisePriority } from './priority.ts';
