@@ -12,4 +12,17 @@ export {
   missingCodecs,
   sampleRateOf,
 } from './codecs.ts';
+export {
+  applyGain,
+  gainOf,
+  levelDbov,
+  limit,
+  type MixBus,
+  mixInto,
+  newSpeakerSelection,
+  type SpeakerSelection,
+  selectSpeakers,
+  takeMix,
+} from './mix.ts';
 export { FRAME_MS, type Pcm, type SampleRateHz, samplesPerFrame } from './pcm.ts';
+export { createResampler, type Resampler } from './resample.ts';
