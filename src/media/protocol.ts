@@ -99,6 +99,8 @@ export interface StreamSpec {
   /** Key for what we send. Absent with `receiveKey`: plain RTP. Both present or both absent once media flows. */
   readonly sendKey?: SrtpKey;
   readonly receiveKey?: SrtpKey;
+  /** The peer has sent under `receiveKey` before, to a stream that was lost: its rollover counter has to be found (RFC 3711 §3.3.1). */
+  readonly receiveKeyKept?: boolean;
   /** As negotiated with this peer: what it may send us and wants to get. Empty until known. */
   readonly codecs: readonly StreamCodec[];
   /** The stream whose audio this one sends out. Payload types are mapped by codec. Absent: silence. */

@@ -28,6 +28,8 @@ export function checkSpec(value: unknown, isOurs: (address: UdpAddress) => boole
   checkRemote(value.remote, value.family);
   checkKey('sendKey', value.sendKey);
   checkKey('receiveKey', value.receiveKey);
+  if (value.receiveKeyKept !== undefined && typeof value.receiveKeyKept !== 'boolean')
+    throw bad('receiveKeyKept', 'must be true or false');
   checkCodecs(value.codecs);
   checkMove(value.movedFrom);
   if (value.link !== undefined) checkLink(value, isOurs);

@@ -1,6 +1,6 @@
 import type { CipherLibrary } from '../native/index.ts';
 import { readUint32, rtpHeaderLength, rtpSequence, rtpSsrc } from './packet.ts';
-import { estimateIndex, INDEX_LIMIT } from './packet-index.ts';
+import { estimateIndex, INDEX_LIMIT, indexOf } from './packet-index.ts';
 import { isFresh, markSeen, newReplayWindow, type ReplayWindow } from './replay-window.ts';
 import { SRTP_AUTH, SRTP_MALFORMED, SRTP_REPLAY } from './srtp-codes.ts';
 import { deriveKeys, type SrtpKey, type SrtpSessionKeys, SUITES } from './srtp-keys.ts';
@@ -28,6 +28,11 @@ export interface SrtpReceiver {
   highestIndex(ssrc: number): number;
   /** Reckons an SSRC's next packet from this index on: for a stream known to have wrapped before we came to know it. */
   expectIndex(ssrc: number, index: number): void;
+  /**
+   * The peer has sent under this key before, and how often its sequence numbers have wrapped nobody knows any more: as long as packets of an
+   * unknown SSRC prove false, each next one is tried with the next of so many rollover counters.
+   */
+  seekRollover(counters: number): void;
   exportState(): SrtpReceiverState;
   importState(state: SrtpReceiverState): void;
   close(): void;
@@ -50,6 +55,8 @@ class Receiver implements SrtpReceiver {
   readonly #gcm: boolean;
   readonly #streams = new StreamTable<ReceivedStream>(newStream, true);
   #closed = false;
+  #rollovers = 1;
+  #tried = 0;
 
   constructor(transform: SrtpTransform, gcm: boolean) {
     this.#transform = transform;
@@ -65,13 +72,16 @@ class Receiver implements SrtpReceiver {
     const sequence = rtpSequence(packet);
     const stream = this.#streams.peek(ssrc);
     const highest = stream === undefined ? -1 : stream.rtp.highest;
-    let index = highest < 0 ? sequence : estimateIndex(sequence, highest);
+    let index = highest < 0 ? indexOf(this.#tried, sequence) : estimateIndex(sequence, highest);
     // Before the very first wrap there is nothing: RFC 3711 Appendix A would say rollover counter -1.
     if (index < 0) index += 65_536;
     if (index >= INDEX_LIMIT) return SRTP_MALFORMED;
     if (stream !== undefined && !isFresh(stream.rtp, index)) return SRTP_REPLAY;
     const opened = this.#transform.openRtp(packet, headerLength, length, index);
-    if (opened < 0) return SRTP_AUTH;
+    if (opened < 0) {
+      if (highest < 0) this.#tried = (this.#tried + 1) % this.#rollovers;
+      return SRTP_AUTH;
+    }
     markSeen((stream ?? this.#streams.of(ssrc)!).rtp, index);
     this.lastIndex = index;
     return opened;
@@ -102,6 +112,10 @@ class Receiver implements SrtpReceiver {
       rtp.highest = index;
       rtp.words.fill(0);
     }
+  }
+
+  seekRollover(counters: number): void {
+    this.#rollovers = Math.max(1, counters);
   }
 
   exportState(): SrtpReceiverState {

@@ -51,6 +51,23 @@ describe.each(SUITES)('%s', (suite) => {
     });
   }
 
+  it('seeks the rollover counter of a peer that has talked for hours, a packet for each try', () => {
+    const first = 9 * 65_536 + 65_530;
+    const seeking = createSrtpReceiver(key);
+    seeking.seekRollover(32);
+    const results = protectedRow(first, 30).map(({ packet, length }) => seeking.unprotectRtp(packet, length));
+    // The sequence wraps during the search: the counter is ten by then.
+    expect(results.slice(0, 10)).toEqual(Array.from({ length: 10 }, () => SRTP_AUTH));
+    expect(results.slice(10)).toEqual(Array.from({ length: 20 }, () => 172));
+    expect(seeking.highestIndex(SSRC)).toBe(first + 29);
+    // Who does not seek never finds it, and who has found it tries no other.
+    const plain = createSrtpReceiver(key);
+    for (const { packet, length } of protectedRow(first, 30))
+      expect(plain.unprotectRtp(packet, length)).toBe(SRTP_AUTH);
+    const [old] = protectedRow(3 * 65_536 + 300, 1);
+    expect(seeking.unprotectRtp(old!.packet, old!.length)).toBe(SRTP_AUTH);
+  });
+
   it('opens what it protected, and nothing of the payload shows in between', () => {
     const packet = packetOf(7);
     const sealed = createSrtpSender(key).protectRtp(packet, 172);
