@@ -12,6 +12,12 @@ const overTls = {
 const withSrtp = {
   people: { alice: { extension: '1001', profile: 'desk-128' }, bob: { extension: '1002' } },
 } as const;
+const bothWithSrtp = {
+  people: {
+    alice: { extension: '1001', profile: 'desk-128' },
+    bob: { extension: '1002', profile: 'desk-128' },
+  },
+} as const;
 const inOrder = {
   people: {
     alice: { extension: '1001' },
@@ -121,6 +127,33 @@ describe('a call whose owner dies after every step', () => {
     bob.asks('BYE');
     bob.response(200, 'BYE');
     alice.answers(alice.request('BYE'), 200);
+  });
+
+  scene('loses its media while it rings and again while they talk', bothWithSrtp, (it) => {
+    const { flow, alice, bob } = it;
+    const allow = { name: 'Allow', value: 'INVITE, ACK, BYE, CANCEL, UPDATE, PRACK' };
+    alice.calls('1002', { crypto }, { headers: [{ name: 'Supported', value: '100rel' }, allow] });
+    const invite = bob.request('INVITE');
+    const tag = /a=crypto:(\d+) AES_CM_128_HMAC_SHA1_80/.exec(invite.body)?.[1];
+    const answer = bob.sdp({ crypto: [crypto[0]!.replace(/^1/, tag!)] });
+    const reliable = [{ name: 'Require', value: '100rel' }, { name: 'RSeq', value: '1' }, allow];
+    bob.answers(invite, 183, { body: answer, headers: reliable });
+    bob.answers(bob.request('PRACK'), 200);
+    alice.asks('PRACK', {
+      headers: [{ name: 'RAck', value: `${header(alice.response(183), 'RSeq')} 1 INVITE` }],
+    });
+    flow.loseMedia();
+    alice.answers(alice.request('UPDATE'), 200, { body: alice.sdp({ crypto, version: 2 }) });
+    bob.answers(bob.request('UPDATE'), 200, { body: bob.sdp({ crypto, version: 2 }) });
+    bob.answers(invite, 200);
+    alice.acks(alice.response(200, 'INVITE'));
+    flow.holdMedia = true;
+    flow.loseMedia();
+    flow.advance(1_000);
+    flow.releaseMedia();
+    alice.answers(alice.request('INVITE'), 200, { body: alice.sdp({ crypto, version: 3 }) });
+    bob.answers(bob.request('INVITE'), 200, { body: bob.sdp({ crypto, version: 3 }) });
+    hangUp(bob, alice);
   });
 
   scene('is ended by a command, and its figures come one by one', {}, (it) => {

@@ -164,10 +164,14 @@ const mediaFields: Table<keyof LegMedia> = {
   ptimeMs: plain,
   sendKey: 'held by the twin media process already; put again with the stream',
   receiveKey: 'as the other key',
+  receiveKeyKept: plain,
   remoteAddress: plain,
   rtcpMux: plain,
   secureProfile: plain,
   source: plain,
+  renewal:
+    'its port is asked for again, the offer with new keys sent again or made when nothing keeps it back',
+  updatedEarly: 'the answer that comes is not asked for what the UPDATE has settled',
 };
 
 const clientFields: Table<keyof ClientRequest> = {
@@ -204,6 +208,14 @@ const situations: Readonly<Record<string, Adoption>> = {
     how: 'it is repeated to the other end; its answer goes to the phone that asked',
     holds: (call) =>
       clients(call).some(({ method, purpose }) => method === 'INVITE' && purpose.kind === 'relay'),
+  },
+  'a lost stream, its new port awaited': {
+    how: 'the port is asked for again; which indices the lost one used nobody knows, so its keys are never put again',
+    holds: ({ legs }) => legs.some(({ media }) => media.renewal?.ready === false),
+  },
+  'an offer with new keys under way': {
+    how: 'it is repeated; its answer finds the leg by its Call-ID',
+    holds: ({ legs }) => legs.some(({ media }) => media.offered?.renews !== undefined),
   },
   'a re-INVITE answered, its ACK awaited': {
     how: 'the 200 is repeated until the ACK comes',

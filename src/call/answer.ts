@@ -61,6 +61,11 @@ export function deviceAnswers(work: Work, leg: Leg, client: ClientRequest, respo
     deviceFailed(work, leg, 500, 'the answer has no usable Contact');
     return;
   }
+  // The phone that agreed to our UPDATE was another than the one that answers now, behind the same proxy.
+  if (leg.media.updatedEarly && leg.dialog?.remoteTag !== tag) {
+    delete leg.media.updatedEarly;
+    leg.media.renewal = { ready: true, tries: 0 };
+  }
   leg.dialog = dialog.value;
   leg.peer = peerAllows(leg.peer, response);
   leg.sessionId = sessionIdOf(response) ?? leg.sessionId;
@@ -113,16 +118,22 @@ function answeredMedia(
     leg.ackOwed = { cseq: client.cseq };
     return undefined;
   }
-  if (leg.media.offered !== undefined || isSdp(response)) {
+  if (!leg.media.updatedEarly && (leg.media.offered !== undefined || isSdp(response))) {
     if (!isSdp(response)) return 'no_audio';
     const answer = takeAnswer(leg, response.body);
     if (!answer.ok) return answer.error;
   }
   delete leg.media.firstOffer;
-  const offer = caller.media.unanswered ?? caller.media.answeredEarly;
-  if (offer === undefined) return 'no_audio';
-  const answer = giveAnswer(work, caller, offer, agreedTerms(leg));
-  if (!answer.ok) return answer.error;
+  delete leg.media.updatedEarly;
+  const { unanswered, answeredEarly, renewal, updatedEarly } = caller.media;
+  // RFC 3261 §13.2.1: a 2xx says the early answer again, wherever the stream is now. A re-INVITE tells of that.
+  const saidAlready = updatedEarly || (renewal !== undefined && unanswered === undefined);
+  if (!saidAlready || !caller.media.agreed) {
+    const offer = unanswered ?? answeredEarly;
+    if (offer === undefined) return 'no_audio';
+    const answer = giveAnswer(work, caller, offer, agreedTerms(leg));
+    if (!answer.ok) return answer.error;
+  }
   connectStreams(work, caller, leg);
   sendAck(work, leg, client.cseq);
   leg.state = 'confirmed';
@@ -146,7 +157,9 @@ export function answerCaller(work: Work): void {
   const { reliableSender } = caller;
   if (reliableSender?.outstanding === undefined) delete caller.reliableSender;
   else caller.reliableSender = endReliable(reliableSender);
-  let body = caller.media.local;
+  // RFC 6337 §3.1.1: after a further exchange the 2xx has nothing left to answer.
+  let body = caller.media.updatedEarly ? undefined : caller.media.local;
+  delete caller.media.updatedEarly;
   if (callee.media.unanswered !== undefined) {
     const offer = readOffer(callee, callee.media.unanswered);
     const made = offer.ok ? makeOffer(work, caller, offer.value) : offer;

@@ -42,7 +42,10 @@ export function deviceProgresses(work: Work, leg: Leg, client: ClientRequest, re
     });
   }
   // Unusable SDP in a provisional response is no reason to stop the ringing: the 2xx decides.
-  if (isSdp(response) && leg.media.offered !== undefined) takeAnswer(leg, response.body);
+  // An offer in an UPDATE of ours is answered by that.
+  const { offered } = leg.media;
+  if (isSdp(response) && offered !== undefined && offered.renews === undefined)
+    takeAnswer(leg, response.body);
   leg.state = 'ringing';
   tellCaller(work, leg, response.status, reliable.type === 'new');
 }

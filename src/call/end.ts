@@ -146,11 +146,11 @@ export function closeStreamOf(work: Work, leg: Leg): void {
   const { stream } = leg.media;
   if (stream === undefined) return;
   delete leg.media.stream;
-  close(work, [stream]);
+  dropStreams(work, [stream]);
 }
 
 /** What this step wanted of these streams is void: an adopter that carries the commands out again shall not open them anew. */
-function close(work: Work, streams: readonly StreamId[]): void {
+export function dropStreams(work: Work, streams: readonly StreamId[]): void {
   for (let at = work.commands.length - 1; at >= 0; at--) {
     const command = work.commands[at];
     if (command?.type === 'media-put' && streams.includes(command.stream.id)) work.commands.splice(at, 1);
@@ -169,7 +169,7 @@ function closeStreams(work: Work): void {
     if (media.opened !== undefined) reporting.push(media.stream);
   }
   call.closing = { untilMs: work.ctx.nowMs + REPORTS_WAIT_MS, streams: reporting };
-  if (streams.length > 0) close(work, streams);
+  if (streams.length > 0) dropStreams(work, streams);
 }
 
 /** Writes the record once the figures are there, or have not come in time. */

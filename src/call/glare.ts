@@ -10,6 +10,9 @@ function offersAt(leg: Leg): boolean {
   return leg.media.offered !== undefined || asks || leg.ackOwed !== undefined;
 }
 
+/** An offer of ours is due as soon as the port that it tells of is open. */
+const awaitsPort = ({ media }: Leg): boolean => media.renewal?.ready === false;
+
 /**
  * Why a re-INVITE or UPDATE cannot be taken up now: 491 when it met one of ours on either leg, both ends then wait by chance and try again
  * (RFC 3261 §14.2, RFC 3311 §5.2); 500 with Retry-After when the same end has another open.
@@ -29,11 +32,14 @@ export function collision(
   if (another) {
     return { status: 500, headers: [{ name: 'Retry-After', value: String(randomBelow(random, 11)) }] };
   }
-  if (offersAt(leg)) return { status: 491 };
+  if (offersAt(leg) || awaitsPort(leg)) return { status: 491 };
   // The other end has not acknowledged our last 2xx, or asks for a change itself: its answer must come first.
   const otherBusy =
     other !== undefined &&
-    (offersAt(other) || other.answer !== undefined || other.media.unanswered !== undefined);
+    (awaitsPort(other) ||
+      offersAt(other) ||
+      other.answer !== undefined ||
+      other.media.unanswered !== undefined);
   return otherBusy ? { status: 491 } : undefined;
 }
 

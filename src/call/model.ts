@@ -201,10 +201,18 @@ export interface LegMedia {
   local?: string;
   /** The caller's offer, answered in early media; its 2xx says the answer again. */
   answeredEarly?: string;
-  /** Our offer that is not yet answered. */
-  offered?: { readonly crypto: readonly CryptoLine[]; readonly direction: Direction };
+  /** Our offer that is not yet answered. `renews`: it says where this stream is, which took a lost one's place. */
+  offered?: {
+    readonly crypto: readonly CryptoLine[];
+    readonly direction: Direction;
+    readonly renews?: StreamId;
+  };
   /** What the first INVITE offered, until its 2xx: each fork behind a proxy answers it anew (RFC 3261 §13.2.2.4). */
-  firstOffer?: { readonly crypto: readonly CryptoLine[]; readonly direction: Direction };
+  firstOffer?: {
+    readonly crypto: readonly CryptoLine[];
+    readonly direction: Direction;
+    readonly renews?: StreamId;
+  };
   /** The peer's offer that is not yet answered. */
   unanswered?: string;
   /** An answer to the first offer has been given or taken. */
@@ -216,12 +224,29 @@ export interface LegMedia {
   ptimeMs?: number;
   sendKey?: SrtpKey;
   receiveKey?: SrtpKey;
+  /** The peer took a new port of ours and kept its key: nobody knows how often its sequence numbers have wrapped. */
+  receiveKeyKept?: true;
   remoteAddress?: { readonly address: string; readonly port: number; readonly rtcpPort: number };
   rtcpMux: boolean;
   /** RTP/SAVP rather than RTP/AVP. */
   secureProfile: boolean;
   /** The stream whose audio this leg hears. */
   source?: StreamId;
+  renewal?: MediaRenewal;
+  /** An UPDATE of ours was agreed to while the phone rang: what it or we said in the INVITE's own answer counts no more. */
+  updatedEarly?: true;
+}
+
+/**
+ * The stream was lost with its indices, and `stream` names the one that takes its place. Until the peer has been told where that is,
+ * nothing goes over it, and `opened` is the lost one's place until the new one is `ready`.
+ */
+export interface MediaRenewal {
+  readonly ready: boolean;
+  /** How often opening it, or the offer, has failed. */
+  readonly tries: number;
+  /** To be opened or offered again then. */
+  readonly againAtMs?: number;
 }
 
 /** Why we sent a request: what its response means. */
@@ -229,7 +254,8 @@ export type Purpose =
   | { readonly kind: 'invite' }
   /** On behalf of the request that `server` (a transaction's key) names on the other leg. */
   | { readonly kind: 'relay'; readonly server: string }
-  | { readonly kind: 'refresh' }
+  /** `renews`: its offer tells of a stream that took a lost one's place. */
+  | { readonly kind: 'refresh'; readonly renews?: true }
   | { readonly kind: 'bye' }
   /** CANCEL, PRACK: nothing follows from the response. */
   | { readonly kind: 'done' };

@@ -140,7 +140,10 @@ export function makeOffer(work: Work, leg: Leg, terms: Terms): Result<string, Me
   const crypto = media.agreed
     ? media.sendKey === undefined
       ? []
-      : [{ tag: 1, ...media.sendKey }]
+      : // TR-MEDIA-09: which indices the lost stream used under its key is not known any more.
+        media.renewal !== undefined
+        ? offerCrypto([media.sendKey.suite], work.ctx.random)
+        : [{ tag: 1, ...media.sendKey }]
     : offerCrypto(suiteOrder(mediaPolicy.profile, mediaPolicy.prefer256), work.ctx.random);
   const secure = media.agreed ? media.secureProfile : offersSecureProfile(mediaPolicy);
   const previous = media.local === undefined ? undefined : parseSdp(media.local);
@@ -155,7 +158,11 @@ export function makeOffer(work: Work, leg: Leg, terms: Terms): Result<string, Me
         ...(previous?.ok ? { previous: previous.value } : {}),
       }),
     );
-  media.offered = { crypto, direction: terms.direction };
+  media.offered = {
+    crypto,
+    direction: terms.direction,
+    ...(media.renewal?.ready === true && media.stream !== undefined ? { renews: media.stream } : {}),
+  };
   if (!media.agreed) media.firstOffer = media.offered;
   if (terms.ptimeMs !== undefined) media.ptimeMs = terms.ptimeMs;
   return ok(revised(media, build));
@@ -171,6 +178,7 @@ export function takeAnswer(leg: Leg, text: string): Result<Terms, MediaRefusal> 
   const codecs = relayed(audio.codecs);
   if (!hasVoice(codecs)) return failed('no_common_codec');
   const offer = media.offered ?? media.firstOffer;
+  const keyBefore = media.receiveKey;
   if (media.firstOffer !== undefined) {
     delete media.sendKey;
     delete media.receiveKey;
@@ -190,6 +198,8 @@ export function takeAnswer(leg: Leg, text: string): Result<Terms, MediaRefusal> 
   // What both descriptions allow, in our view.
   const direction = answerDirection(reverseDirection(offeredDirection), reverseDirection(audio.direction));
   agree(media, audio, codecs, direction);
+  noteKeptKey(media, keyBefore);
+  if (offer?.renews !== undefined && offer.renews === media.stream) delete media.renewal;
   delete media.offered;
   return ok({
     codecs,
@@ -219,13 +229,16 @@ export function giveAnswer(
     const { tag, suite } = protection.taken;
     // Our key stays while the suite does: a phone that refreshes its session hears no break (RFC 4568 §7.1.4).
     crypto =
-      media.sendKey?.suite === suite
+      media.sendKey?.suite === suite && media.renewal === undefined
         ? { tag, ...media.sendKey }
         : answerCrypto(protection.taken, work.ctx.random);
     media.sendKey = { suite: crypto.suite, keySalt: crypto.keySalt };
+    const keyBefore = media.receiveKey;
     media.receiveKey = { suite, keySalt: protection.taken.keySalt };
+    noteKeptKey(media, keyBefore);
   }
   agree(media, audio, codecs, direction);
+  if (media.renewal?.ready === true) delete media.renewal;
   if (terms.ptimeMs !== undefined) media.ptimeMs = terms.ptimeMs;
   if (leg.role === 'caller' && leg.state !== 'confirmed') media.answeredEarly = offerText;
   delete media.unanswered;
@@ -261,6 +274,13 @@ export function changesNothing(leg: Leg, offer: ReadOffer): boolean {
     agreedInOrder[0] !== undefined &&
     agreedInOrder.every((codec) => offered.some((other) => sameCodec(codec, other)))
   );
+}
+
+/** RFC 4568 §7.1.4 leaves it to the peer whether it takes a new key when we do. */
+function noteKeptKey(media: LegMedia, before: SrtpKey | undefined): void {
+  const { receiveKey, renewal } = media;
+  if (before?.keySalt !== receiveKey?.keySalt) delete media.receiveKeyKept;
+  else if (renewal !== undefined && receiveKey !== undefined) media.receiveKeyKept = true;
 }
 
 function agree(
@@ -352,11 +372,19 @@ export function putStream(work: Work, leg: Leg): void {
     (command) => command.type === 'media-put' && command.stream.id === media.stream,
   );
   if (at >= 0) work.commands.splice(at, 1);
-  work.commands.push({ type: 'media-put', stream: streamSpec(work, leg, media.stream) });
+  const { opened, renewal } = media;
+  work.commands.push({
+    type: 'media-put',
+    stream: streamSpec(work, leg, media.stream),
+    ...(opened === undefined || renewal?.ready === false
+      ? {}
+      : { opened: { address: opened.address, port: opened.port } }),
+  });
 }
 
 function streamSpec(work: Work, leg: Leg, id: StreamSpec['id']): StreamSpec {
-  const { media } = leg;
+  // What takes a lost one's place is a bare port until the peer knows of it: the keys in the call are the lost one's.
+  const media = leg.media.renewal === undefined ? leg.media : bare(leg.media);
   return {
     id,
     call: work.call.id,
@@ -369,10 +397,22 @@ function streamSpec(work: Work, leg: Leg, id: StreamSpec['id']): StreamSpec {
     direction: media.direction,
     ...(media.sendKey === undefined ? {} : { sendKey: media.sendKey }),
     ...(media.receiveKey === undefined ? {} : { receiveKey: media.receiveKey }),
+    ...(media.receiveKeyKept === undefined ? {} : { receiveKeyKept: true }),
     codecs: media.codecs,
     ...(media.source === undefined ? {} : { source: media.source }),
   };
 }
+
+const bare = ({ family, sdpId, sdpVersion }: LegMedia): LegMedia => ({
+  family,
+  sdpId,
+  sdpVersion,
+  agreed: false,
+  direction: 'inactive',
+  codecs: [],
+  rtcpMux: false,
+  secureProfile: false,
+});
 
 /** Each hears the other. */
 export function connectStreams(work: Work, one: Leg, other: Leg): void {

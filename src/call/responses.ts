@@ -14,6 +14,7 @@ import { renegotiated } from './hold.ts';
 import { infoAnswered } from './info.ts';
 import type { ClientRequest, Leg, ServerRequest } from './model.ts';
 import { refreshed } from './refresh.ts';
+import { mediaRenewed } from './renew-media.ts';
 import { askAgainForSrtp, deviceFailed } from './ring.ts';
 import { sendOutputs } from './wire.ts';
 import type { Work } from './work.ts';
@@ -65,7 +66,8 @@ function reply(work: Work, leg: Leg, client: ClientRequest, response: SipRespons
       return;
     }
     case 'refresh':
-      refreshed(work, leg, client, response);
+      if (purpose.renews === true) mediaRenewed(work, leg, client, response);
+      else refreshed(work, leg, client, response);
       return;
     case 'bye':
       // Whatever the answer, the dialog is over (RFC 3261 §15.1.1).

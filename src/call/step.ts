@@ -1,10 +1,11 @@
-import { unreachable } from '../base/index.ts';
+import { type StreamId, unreachable } from '../base/index.ts';
 import { adopted } from './adopt.ts';
 import { begin } from './begin.ts';
 import { endCall, finishIfReported } from './end.ts';
 import { follow, isKnownFlow } from './flow.ts';
 import { concernsFlowOf, edgeBack, edgeGone, findFlow, flowEnded } from './lost-phone.ts';
 import type { Call, Lookup } from './model.ts';
+import { placeFound, placeRefused, renewMedia, runRenewals, streamsLost } from './renew-media.ts';
 import { receive, refuseStranger, renewInvite } from './requests.ts';
 import { receiveReply } from './responses.ts';
 import { deviceFailed, inviteReadyDevices, ringDevices } from './ring.ts';
@@ -22,6 +23,7 @@ export function step(call: Call, event: CallEvent, ctx: CallContext): Step<Call>
   if (changesNothing(call, event, ctx)) return { call, commands: [], wakeAtMs: nextWakeMs(call) };
   const work: Work = { call: copyOf(call), ctx, commands: [] };
   act(work, event);
+  runRenewals(work);
   return finished(work);
 }
 
@@ -30,11 +32,17 @@ function changesNothing(call: Call, event: CallEvent, { nowMs }: CallContext): b
   if (event.type === 'wake') return (nextWakeMs(call) ?? nowMs + 1) > nowMs;
   if (event.type === 'flow-closed' || event.type === 'edge') return !concernsFlowOf(call, event);
   if (event.type === 'media-event') return event.event.type !== 'silent';
+  if (event.type === 'media-lost')
+    return !call.legs.some(({ media }) => isOneOf(event.streams, media.stream));
   if (event.type !== 'media-opened') return false;
   const { opened } = event;
-  const known = call.legs.find(({ media }) => media.stream === opened.stream)?.media.opened;
+  const media = call.legs.find((leg) => leg.media.stream === opened.stream)?.media;
+  const known = media?.opened;
   return (
-    known?.address === opened.address && known.port === opened.port && known.rtcpPort === opened.rtcpPort
+    media?.renewal?.ready !== false &&
+    known?.address === opened.address &&
+    known.port === opened.port &&
+    known.rtcpPort === opened.rtcpPort
   );
 }
 
@@ -52,6 +60,9 @@ function act(work: Work, event: CallEvent): void {
       return;
     case 'media-failed':
       streamFailed(work, event);
+      return;
+    case 'media-lost':
+      streamsLost(work, event.streams);
       return;
     case 'media-closed':
       streamsClosed(work, event);
@@ -79,6 +90,9 @@ function act(work: Work, event: CallEvent): void {
       unreachable(event);
   }
 }
+
+const isOneOf = (streams: readonly StreamId[], stream: StreamId | undefined): boolean =>
+  stream !== undefined && streams.includes(stream);
 
 type Event<Type extends CallEvent['type']> = Extract<CallEvent, { readonly type: Type }>;
 
@@ -129,14 +143,20 @@ function streamOpened(work: Work, { opened }: Event<'media-opened'>): void {
     return;
   }
   leg.media.opened = { address: opened.address, port: opened.port, rtcpPort: opened.rtcpPort };
+  if (leg.media.renewal?.ready === false) placeFound(work, leg);
   inviteReadyDevices(work);
 }
 
-/** A stream that never opened ends its leg; one that runs goes on as it was. */
+/** A stream that never opened ends its leg; one that runs goes on as it was, and one that is lost is replaced. */
 function streamFailed(work: Work, { stream, code }: Event<'media-failed'>): void {
   const { call } = work;
   const leg = call.legs.find(({ media }) => media.stream === stream);
-  if (leg === undefined || call.end !== undefined || leg.media.opened !== undefined) return;
+  if (leg === undefined || call.end !== undefined) return;
+  if (leg.media.opened !== undefined) {
+    if (code === 'unknown_stream') renewMedia(work, leg);
+    else if (leg.media.renewal?.ready === false) placeRefused(work, leg, code);
+    return;
+  }
   if (leg.role === 'callee') {
     deviceFailed(work, leg, 503, code);
     return;

@@ -132,6 +132,7 @@ export function nextWakeMs(call: Call): number | undefined {
       at(leg.lost?.untilMs);
     }
     at(leg.ringUntilMs);
+    if (leg.state !== 'ended') at(leg.media.renewal?.againAtMs);
   }
   return earliestMs === Number.POSITIVE_INFINITY ? undefined : earliestMs;
 }

@@ -1,7 +1,7 @@
 import type { CallId, EdgeId, LegId, Random, StreamId, UserId } from '../base/index.ts';
 import type { Binding, Device, DirectorySnapshot, User } from '../directory/index.ts';
 import type { Flow, LadderEntry } from '../link/index.ts';
-import type { MediaEvent, StreamOpened, StreamReport, StreamSpec } from '../media/index.ts';
+import type { MediaEvent, StreamOpened, StreamPlace, StreamReport, StreamSpec } from '../media/index.ts';
 import type { SipMessage } from '../sip/index.ts';
 
 /**
@@ -14,6 +14,8 @@ export type CallEvent =
   | { readonly type: 'bindings'; readonly user: UserId; readonly bindings: readonly Binding[] }
   | { readonly type: 'media-opened'; readonly opened: StreamOpened }
   | { readonly type: 'media-failed'; readonly stream: StreamId; readonly code: string }
+  /** No media process knows these streams any more: whoever had them died, and so did its twin. */
+  | { readonly type: 'media-lost'; readonly streams: readonly StreamId[] }
   | { readonly type: 'media-closed'; readonly reports: readonly StreamReport[] }
   | { readonly type: 'media-event'; readonly event: MediaEvent }
   /** A deadline of the call has passed (`Step.wakeAtMs`). Waking early or late is harmless. */
@@ -36,7 +38,8 @@ export type CallCommand =
       readonly text: string;
     }
   | { readonly type: 'find-bindings'; readonly user: UserId }
-  | { readonly type: 'media-put'; readonly stream: StreamSpec }
+  /** `opened`: where its peer was told to send. */
+  | { readonly type: 'media-put'; readonly stream: StreamSpec; readonly opened?: StreamPlace }
   | { readonly type: 'media-close'; readonly streams: readonly StreamId[] }
   /** The call is over: its record goes to the durable log, keyed by the call's id. */
   | { readonly type: 'record'; readonly record: CallRecord };

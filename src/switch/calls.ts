@@ -226,16 +226,35 @@ export class CallTable {
 
   onMediaEvent(event: MediaEvent, media: MediaId): void {
     if (event.type === 'adopted') {
-      for (const stream of event.streams) {
-        const running = this.#byStream.get(stream);
-        if (running === undefined || running.streams[stream] === media) continue;
-        running.streams = { ...running.streams, [stream]: media };
-        void this.#checkpoints.now(running);
-      }
+      for (const stream of event.streams) this.streamMoved(stream, media);
       return;
     }
     const running = this.#byStream.get(event.stream);
     if (running !== undefined) void this.handle(running, { type: 'media-event', event });
+  }
+
+  streamMoved(stream: StreamId, media: MediaId): void {
+    const running = this.#byStream.get(stream);
+    if (running === undefined || running.streams[stream] === media) return;
+    running.streams = { ...running.streams, [stream]: media };
+    void this.#checkpoints.now(running);
+  }
+
+  /** Of calls that go on. */
+  get openStreams(): StreamId[] {
+    return [...this.#byStream].flatMap(([stream, { call }]) =>
+      call?.legs.some(({ media }) => media.stream === stream) && call.end === undefined ? [stream] : [],
+    );
+  }
+
+  /** No media process has them. */
+  streamsLost(streams: readonly StreamId[]): void {
+    const ofCalls = new Map<RunningCall, StreamId[]>();
+    for (const stream of streams) {
+      const running = this.#byStream.get(stream);
+      if (running !== undefined) ofCalls.set(running, [...(ofCalls.get(running) ?? []), stream]);
+    }
+    for (const [running, lost] of ofCalls) void this.handle(running, { type: 'media-lost', streams: lost });
   }
 
   streamOpened(running: RunningCall, stream: StreamId, media: MediaId): void {

@@ -41,6 +41,8 @@ export interface CarrierOptions {
   ) => void;
 }
 
+type MediaPut = Extract<CallCommand, { type: 'media-put' }>;
+
 /** Carries a call's commands out, each harmless the second time. What comes back goes into the call as an event. */
 export class CallCarrier {
   readonly #options: CarrierOptions;
@@ -76,7 +78,7 @@ export class CallCarrier {
         void this.#findBindings(running, command.user);
         return;
       case 'media-put':
-        void this.#put(running, { ...command.stream, bundle: running.bundle, epoch });
+        void this.#put(running, { ...command.stream, bundle: running.bundle, epoch }, command.opened);
         return;
       case 'media-close':
         void this.#close(running, command.streams, epoch);
@@ -120,12 +122,9 @@ export class CallCarrier {
     if (bindings !== undefined) await this.#options.handle(running, { type: 'bindings', user, bindings });
   }
 
-  async #put(
-    running: RunningCall,
-    stream: Extract<CallCommand, { type: 'media-put' }>['stream'],
-  ): Promise<void> {
+  async #put(running: RunningCall, stream: MediaPut['stream'], place: MediaPut['opened']): Promise<void> {
     try {
-      const opened = await this.#options.media.put(stream, () => running.streams[stream.id]);
+      const opened = await this.#options.media.put(stream, () => running.streams[stream.id], place);
       this.#options.opened(running, stream.id, opened.media);
       if (!this.#options.stillOwned(running, stream.epoch)) return;
       if (running.call === undefined) {

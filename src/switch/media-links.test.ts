@@ -214,3 +214,82 @@ test('what was asked first is not said again after what was asked last', async (
   expect(await held).toEqual(await resumed);
   expect(done).toEqual(['sendrecv']);
 });
+
+/** Media processes by name, of which some know the stream; they answer as they are told. */
+function mediaThat(clock: VirtualClock, knows: Record<string, boolean>) {
+  const asked: string[] = [];
+  const links = new MediaLinks({
+    preferred: 'a' as MediaId,
+    switch: 'a1',
+    clock,
+    log: silentLogger,
+    onEvent: () => {},
+  });
+  const connect = (id: string) => {
+    const peer = (role: string, name: string) => ({ role, id: name, pid: 1, startTime: 1 });
+    const { left, right } = memoryLink({ clock, left: peer('switch', 'a1'), right: peer('media', id) });
+    right.onFrame(({ kind }) => {
+      if (kind !== 'put') return undefined;
+      asked.push(id);
+      if (!knows[id]) throw new TwinlineError('unknown_stream', 'it needs an offer with new keys');
+      return {
+        kind: 'put',
+        data: { stream: stream.id, media: id, address: '127.0.0.1', port: 2, rtcpPort: 3 },
+      };
+    });
+    links.accept(left);
+    return right;
+  };
+  return { links, asked, connect };
+}
+
+const place = { address: '127.0.0.1', port: 2 };
+
+test('a stream is unknown only when every media process says so', async () => {
+  const clock = new VirtualClock();
+  const { links, asked, connect } = mediaThat(clock, { a: false, b: true });
+  for (const id of ['a', 'b']) connect(id);
+  let opened: { media: string } | undefined;
+  void links
+    .put(stream, () => 'a' as MediaId, place)
+    .then((result) => {
+      opened = result;
+    });
+  await until(clock, 'the stream is open', () => opened !== undefined, 1_000);
+  expect([opened?.media, ...asked]).toEqual(['b', 'a', 'b']);
+});
+
+test('its carrier that has not connected yet is waited for, and not for ever', async () => {
+  const clock = new VirtualClock();
+  const { links, asked, connect } = mediaThat(clock, { a: false, b: true });
+  connect('a');
+  const outcomes: string[] = [];
+  const put = () =>
+    void links
+      .put(stream, () => 'b' as MediaId, place)
+      .then(
+        ({ media }) => outcomes.push(media),
+        ({ code }: TwinlineError) => outcomes.push(code),
+      );
+  put();
+  await passTime(clock, 1_000);
+  expect(outcomes).toEqual([]);
+  connect('b');
+  await until(clock, 'the stream is found', () => outcomes.length === 1, 1_000);
+  expect(outcomes).toEqual(['b']);
+  expect(asked).toEqual(['a', 'b']);
+
+  const alone = mediaThat(clock, { a: false });
+  alone.connect('a');
+  void alone.links
+    .put(stream, () => 'b' as MediaId, place)
+    .catch(({ code }: TwinlineError) => outcomes.push(code));
+  await passTime(clock, 2_000);
+  expect(outcomes).toEqual(['b', 'unknown_stream']);
+  // Who has been away for long is not waited for again.
+  void alone.links
+    .put(stream, () => 'b' as MediaId, place)
+    .catch(({ code }: TwinlineError) => outcomes.push(code));
+  await passTime(clock, 50);
+  expect(outcomes).toEqual(['b', 'unknown_stream', 'unknown_stream']);
+});

@@ -16,6 +16,10 @@ const REQUEST_TIMEOUT_MS = 2_000;
 /** While a media process dies and its twin takes over, a command is said again this often, this many times. */
 const RETRY_MS = 20;
 const RETRIES = 100;
+/** A process that is away may carry the stream that no other knows: it is waited for so long. */
+const AWAY_MS = 1_500;
+/** Ids in one question. */
+const FIND_AT_ONCE = 500;
 
 /** Which media process holds a stream now: it moves when its twin takes over. */
 export type Where = () => MediaId | undefined;
@@ -25,11 +29,16 @@ export class MediaLinks {
   readonly #channels = new Map<MediaId, Channel>();
   /** Those that take no new streams for now. */
   readonly #draining = new Set<MediaId>();
+  /** Those that were ever here, or are said to carry a stream. */
+  readonly #known = new Set<MediaId>();
+  /** Those of them that may be here again in a moment. */
+  readonly #expected = new Set<MediaId>();
   readonly #preferred: MediaId;
   readonly #switch: string;
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #onEvent: (event: MediaEvent, media: MediaId) => void;
+  readonly #onConnected: () => void;
   /** Of each stream with puts under way: how many there were and are, and what comes of the newest. */
   readonly #puts = new Map<StreamId, { asked: number; open: number; newest: Promise<unknown> }>();
 
@@ -40,17 +49,22 @@ export class MediaLinks {
     clock: Clock;
     log: Logger;
     onEvent: (event: MediaEvent, media: MediaId) => void;
+    /** A process is here, or again: what it carried before may be gone. */
+    onConnected?: () => void;
   }) {
     this.#preferred = options.preferred;
     this.#switch = options.switch;
     this.#clock = options.clock;
     this.#log = options.log;
     this.#onEvent = options.onEvent;
+    this.#onConnected = options.onConnected ?? (() => {});
   }
 
   accept(channel: Channel): void {
     const id = channel.peer.id as MediaId;
     this.#channels.set(id, channel);
+    this.#known.add(id);
+    this.#expected.delete(id);
     channel.onFrame((frame: Frame) => {
       if (frame.kind === 'event') this.#onEvent(frame.data as MediaEvent, id);
       if (frame.kind === 'draining') {
@@ -64,6 +78,7 @@ export class MediaLinks {
         this.#channels.delete(id);
         // Started anew, it drains no more unless it says so.
         this.#draining.delete(id);
+        this.#expect(id);
       }
       this.#log.warn({ media: id, reason }, 'media.disconnected');
     });
@@ -73,6 +88,7 @@ export class MediaLinks {
       lane: 'priority',
     });
     this.#log.info({ media: id }, 'media.connected');
+    this.#onConnected();
   }
 
   /**
@@ -115,6 +131,34 @@ export class MediaLinks {
     );
   }
 
+  /** Nobody is away who may come back in a moment, with streams that nobody else knows. */
+  get complete(): boolean {
+    return this.#expected.size === 0;
+  }
+
+  #expect(media: MediaId): void {
+    this.#known.add(media);
+    this.#expected.add(media);
+    this.#clock.after(AWAY_MS, () => this.#expected.delete(media));
+  }
+
+  /**
+   * Who carries these streams; `standby` for one that a process holds for a twin which did not say so itself. One that is absent is known to
+   * nobody who is here. Undefined when a process did not answer.
+   */
+  async locate(streams: readonly StreamId[]): Promise<Map<StreamId, MediaId | 'standby'> | undefined> {
+    const places = new Map<StreamId, MediaId | 'standby'>();
+    for (const media of [...this.#channels.keys()]) {
+      for (let at = 0; at < streams.length; at += FIND_AT_ONCE) {
+        const found = await this.find(media, streams.slice(at, at + FIND_AT_ONCE));
+        if (found === undefined) return undefined;
+        for (const id of found.here) places.set(id, media);
+        for (const id of found.standby) if (!places.has(id)) places.set(id, 'standby');
+      }
+    }
+    return places;
+  }
+
   /** Which of these streams that process knows; undefined when it is away. */
   async find(media: MediaId, streams: readonly StreamId[]): Promise<StreamsFound | undefined> {
     const channel = this.#channels.get(media);
@@ -135,28 +179,46 @@ export class MediaLinks {
   /** `newer`: what was asked of the same stream meanwhile. To ask for the former state again would undo it. */
   async #ask(frame: Frame, where: Where, newer?: () => Promise<unknown> | undefined): Promise<unknown> {
     let standsBy: Standby | undefined;
+    /** Who does not know the stream. */
+    const unaware = new Set<MediaId>();
+    const carrier = where();
+    if (carrier !== undefined && !this.#known.has(carrier)) this.#expect(carrier);
     for (let attempt = 0; ; attempt++) {
       const superseded = attempt === 0 ? undefined : newer?.();
       if (superseded !== undefined) return superseded;
-      const channel = this.#channelFor(where(), standsBy);
+      const channel = this.#channelFor(where(), standsBy, unaware);
       if (channel !== undefined) {
         try {
           return (await channel.request(frame, REQUEST_TIMEOUT_MS)).data;
         } catch (error) {
           const code = error instanceof TwinlineError ? error.code : 'unknown';
-          if (!TRANSIENT.has(code)) throw error;
           const media = channel.peer.id as MediaId;
-          if (code === 'standby') standsBy = { media, times: (standsBy?.times ?? 0) + 1 };
-          else if (code === 'draining') standsBy = { media, times: TURN_TO_TWIN_AFTER };
+          if (code === 'unknown_stream') {
+            unaware.add(media);
+            const asked = [...this.#channels.keys()].every((id) => unaware.has(id));
+            if (asked && this.complete) throw error;
+            if (!asked) continue;
+          } else if (!TRANSIENT.has(code)) throw error;
+          if (code === 'standby') {
+            standsBy = { media, times: (standsBy?.times ?? 0) + 1 };
+            // It stands by for one who does not know the stream either.
+            if (unaware.size > 0 && standsBy.times >= TURN_TO_TWIN_AFTER) unaware.add(media);
+          } else if (code === 'draining') standsBy = { media, times: TURN_TO_TWIN_AFTER };
           else standsBy = undefined;
         }
-      }
+      } else if (unaware.size > 0 && this.complete)
+        throw new TwinlineError('unknown_stream', 'no media process knows the stream any more');
       if (attempt >= RETRIES) throw new TwinlineError('media_away', 'no media process answers');
       await new Promise<void>((resolve) => this.#clock.after(RETRY_MS, resolve));
     }
   }
 
-  #channelFor(where: MediaId | undefined, standsBy: Standby | undefined): Channel | undefined {
+  #channelFor(
+    where: MediaId | undefined,
+    standsBy: Standby | undefined,
+    unaware: ReadonlySet<MediaId>,
+  ): Channel | undefined {
+    if (unaware.size > 0) return [...this.#channels].find(([id]) => !unaware.has(id))?.[1];
     if (standsBy !== undefined && standsBy.times >= TURN_TO_TWIN_AFTER) {
       for (const [id, channel] of this.#channels) if (id !== standsBy.media) return channel;
     }

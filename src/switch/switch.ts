@@ -49,6 +49,7 @@ import { CallCarrier } from './carry-out.ts';
 import { Edges } from './edges.ts';
 import { Ladders } from './ladder.ts';
 import { LoadMeter, type ZoneCapacity } from './load.ts';
+import { LostStreams } from './lost-streams.ts';
 import { MediaLinks } from './media-links.ts';
 import { Ownership } from './ownership.ts';
 import { reachable } from './reachable.ts';
@@ -106,6 +107,7 @@ export class CallSwitch {
   readonly #edges: Edges;
   readonly #media: MediaLinks;
   readonly #calls: CallTable;
+  readonly #lostStreams: LostStreams;
   readonly #requests: Requests;
   readonly #ownership: Ownership;
   #zone: Channel | undefined;
@@ -148,7 +150,12 @@ export class CallSwitch {
       switch: id,
       clock,
       log,
-      onEvent: (event, media) => this.#calls.onMediaEvent(event, media),
+      onEvent: (event, media) => {
+        this.#calls.onMediaEvent(event, media);
+        // What its twin did not have in hand is nobody's.
+        if (event.type === 'adopted') this.#lostStreams.look();
+      },
+      onConnected: () => this.#lostStreams.look(),
     });
     const carrier = new CallCarrier({
       clock,
@@ -188,6 +195,7 @@ export class CallSwitch {
       },
       carrier,
     );
+    this.#lostStreams = new LostStreams({ clock, log, media: this.#media, calls: this.#calls });
     this.#stopHearing = state.onRestored?.(() => void this.#calls.writeAgain());
     this.#ownership = new Ownership({
       id,
@@ -309,6 +317,7 @@ export class CallSwitch {
 
   stop(): void {
     this.#timer?.cancel();
+    this.#lostStreams.stop();
     this.#stopHearing?.();
   }
 

@@ -108,6 +108,31 @@ describe('ada calls charles', () => {
     });
   });
 
+  it.each([
+    [false, 'nobody is told anything'],
+    [true, 'each phone is told another port'],
+  ])('both media processes die, their ports taken: %s; %s, and they hear each other', async (portsTaken) => {
+    const world = new World({ seed: 6, directory });
+    await play(world, async () => {
+      await pass(world, 100);
+      const { ada, charles, adas, charless } = await talk(world);
+      const seen = [ada.received.next, charles.received.next];
+      if (portsTaken) world.takeMediaPorts();
+      for (const zone of ['a', 'b'] as const) world.kill(world.process('media', zone));
+      await pass(world, 3_000);
+      expectTalk(world, adas, charless);
+      const told = [ada, charles].map((phone, at) => phone.received.next !== seen[at]);
+      expect(told).toEqual([portsTaken, portsTaken]);
+      await adas.hold();
+      await adas.resume();
+      expectTalk(world, adas, charless);
+      await charless.bye();
+      await adas.ended();
+      await pass(world, 40_000);
+      expect([...world.media.values()].map(({ streams }) => streams.size)).toEqual([0, 0]);
+    });
+  });
+
   it('the media process of their call dies; its twin goes on at the same address', async () => {
     const world = new World({ seed: 5, directory });
     await play(world, async () => {

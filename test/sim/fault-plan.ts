@@ -23,6 +23,8 @@ export type Fault =
       readonly zone: ZoneName;
       readonly forMs: number;
     }
+  /** Both media processes at once; what their ports were may be another program's then. */
+  | { readonly what: 'kill-media'; readonly portsTaken: boolean; readonly forMs: number }
   | { readonly what: 'cut-twins'; readonly forMs: number }
   /** No switch of the zone and that edge hear each other. */
   | { readonly what: 'cut-edge'; readonly zone: ZoneName; readonly edge: EdgeName; readonly forMs: number }
@@ -91,6 +93,9 @@ export function faultsFor(random: Random): FaultPlan[] {
   const alone = below(5);
   if (faults.length === 0 && alone < 3)
     faults.push({ ...timed(3_000 + below(25_000)), ...(alone < 2 ? lightFault(random) : edgeFault(random)) });
+  // Last, so that what a seed meant before it still means.
+  if (below(4) === 0)
+    faults.push({ ...timed(nextMs), what: 'kill-media', portsTaken: below(2) === 0, forMs: 300 });
   return faults;
 }
 

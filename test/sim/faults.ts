@@ -3,6 +3,8 @@ import { START_MS } from './history.ts';
 import type { SimProcess } from './process.ts';
 import { type EdgeName, pass, type Role, type World, type ZoneName } from './world.ts';
 
+/** A re-INVITE that is lost three times is heard by then. */
+const RENEWED_MS = 8_000;
 /** So late is a slow process with everything: much, but not so much that it would be taken for dead. */
 const SLOW_MS = 250;
 /** So long after everything was put right the next one of its kind may come. */
@@ -87,6 +89,15 @@ export class Faults {
           };
         });
         await this.#startIfFenced(plan.zone);
+        return;
+      case 'kill-media':
+        if (plan.portsTaken) world.takeMediaPorts();
+        for (const zone of ['a', 'b']) {
+          const media = world.running('media', zone);
+          if (media !== undefined) world.kill(media);
+        }
+        // A phone that is told another port answers as slowly as its network lets it.
+        await this.#lasts(plan.portsTaken ? RENEWED_MS : plan.forMs, () => () => {});
         return;
       case 'cut-twins':
         world.cutTwins(true);

@@ -4,8 +4,10 @@ import type { Channel, Frame } from '../../src/link/index.ts';
 import type {
   MediaEvent,
   StreamOpened,
+  StreamPlace,
   StreamReport,
   StreamSpec,
+  StreamsFound,
   SwitchToMedia,
 } from '../../src/media/index.ts';
 import type { SimProcess } from './process.ts';
@@ -24,6 +26,13 @@ export interface SimStream {
  */
 const ORPHAN_MS = 20_000;
 
+/** Of both media processes: they share one machine. */
+export interface Ports {
+  next: number;
+  /** Somebody else has those. */
+  readonly taken: Set<number>;
+}
+
 /** How long a media process takes to see that its twin is gone and to go on in its place. */
 const TAKE_OVER_MS = 3;
 
@@ -40,11 +49,11 @@ export class SimMedia {
   twin: SimMedia | undefined;
   readonly #epochs = new Map<BundleId, number>();
   readonly #channels = new Set<Channel>();
-  readonly #ports: { next: number };
+  readonly #ports: Ports;
   /** How long opening a stream takes. */
   opensAfterMs = 0;
 
-  constructor(process: SimProcess, ports: { next: number }) {
+  constructor(process: SimProcess, ports: Ports) {
     this.id = process.id as MediaId;
     this.process = process;
     this.#ports = ports;
@@ -108,13 +117,13 @@ export class SimMedia {
   #onFrame(frame: Frame, channel: Channel): Frame | undefined {
     switch (frame.kind) {
       case 'put': {
-        const { stream } = frame.data as SwitchToMedia['put'];
+        const { stream, opened } = frame.data as SwitchToMedia['put'];
         this.#admit(stream.bundle, stream.epoch);
         if (this.standby.has(stream.id)) throw new TwinlineError('standby', 'the twin carries that stream');
         const known = this.streams.get(stream.id);
         const next: SimStream = {
           spec: stream,
-          opened: known?.opened ?? this.#open(stream),
+          opened: known?.opened ?? this.#open(stream, opened),
           takenOver: known?.takenOver ?? 0,
           asker: channel.peer.pid,
         };
@@ -135,6 +144,13 @@ export class SimMedia {
           throw new TwinlineError('standby', 'the twin carries those streams');
         return { kind: 'close', data: { reports } };
       }
+      case 'find': {
+        const { streams } = frame.data as SwitchToMedia['find'];
+        const here = streams.filter((id) => this.streams.has(id));
+        const standby = streams.filter((id) => !this.streams.has(id) && this.standby.has(id));
+        const unknown = streams.filter((id) => !this.streams.has(id) && !this.standby.has(id));
+        return { kind: 'find', data: { here, standby, unknown } satisfies StreamsFound };
+      }
       default:
         return undefined;
     }
@@ -147,9 +163,11 @@ export class SimMedia {
     this.#epochs.set(bundle, epoch);
   }
 
-  #open(stream: StreamSpec): StreamOpened {
-    const port = this.#ports.next;
-    this.#ports.next += 2;
+  #open(stream: StreamSpec, before: StreamPlace | undefined): StreamOpened {
+    if (before !== undefined && !this.#isFree(before.port))
+      throw new TwinlineError('unknown_stream', 'its port is taken: it needs a new offer');
+    const port = before?.port ?? this.#ports.next;
+    if (before === undefined) this.#ports.next += 2;
     return {
       stream: stream.id,
       media: this.id,
@@ -157,6 +175,11 @@ export class SimMedia {
       port,
       rtcpPort: stream.rtcpMux ? port : port + 1,
     };
+  }
+
+  #isFree(port: number): boolean {
+    const held = [...(this.twin?.streams.values() ?? [])].some(({ opened }) => opened.port === port);
+    return !held && !this.#ports.taken.has(port);
   }
 
   #takeOver(from: MediaId): void {

@@ -17,6 +17,7 @@ const notWrittenHere: Readonly<Record<string, string>> = {
   'leg.cancelWanted': 'the phones here say 100 before a caller can lose patience',
   'media.sendKey': 'the phones here talk plain RTP',
   'media.receiveKey': 'as the other key',
+  'media.updatedEarly': 'media are lost while they talk, not while a phone rings',
 };
 
 let directory: DirectorySnapshot;

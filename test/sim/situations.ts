@@ -69,6 +69,11 @@ export const variants: readonly Variant[] = [
     fault: { afterMs: 2_000, what: { what: 'kill', role: 'edge', id: 'edge1', forMs: 400 } },
   },
   {
+    name: 'whose media and their ports are lost',
+    call: { talkMs: 20_000, holds: [] },
+    fault: { afterMs: 2_000, what: { what: 'kill-media', portsTaken: true, forMs: 300 } },
+  },
+  {
     name: 'held while its phone has no connection',
     call: { talkMs: 20_000, holds: [{ by: 'caller', afterMs: 2_500, forMs: 4_000 }] },
     phones: [phone('1001', { edge: 'edge2' }), phone('1002', { transport: 'tcp' })],

@@ -31,7 +31,7 @@ import { settle } from '../support/virtual-time.ts';
 import { asPlain, FenceWatch } from './fence-watch.ts';
 import { History } from './history.ts';
 import { SimLinks } from './links.ts';
-import { SimMedia } from './media.ts';
+import { type Ports, SimMedia } from './media.ts';
 import { type Network, SimNetwork } from './network.ts';
 import { SimProcess } from './process.ts';
 import { simState } from './state.ts';
@@ -102,7 +102,7 @@ export class World {
   readonly #options: WorldOptions;
   readonly #tokens = new Tokens(Buffer.alloc(32, 7));
   readonly #processes = new Map<number, SimProcess>();
-  readonly #ports = { next: 20_000 };
+  readonly #ports: Ports = { next: 20_000, taken: new Set() };
   /** Calls as they were written last, while `onCall` looks. */
   readonly #stored = new Map<string, Call>();
   readonly #states: { process: SimProcess; port: MemoryState }[] = [];
@@ -142,6 +142,12 @@ export class World {
     if (!process.alive) return false;
     this.history.add(`${process.name}#${process.pid} is killed`);
     return process.kill();
+  }
+
+  /** What media holds now nobody of ours can open again. */
+  takeMediaPorts(): void {
+    for (const media of this.media.values())
+      for (const { opened } of media.streams.values()) this.#ports.taken.add(opened.port);
   }
 
   /** SIGKILL for every process of the zone at once. */

@@ -66,13 +66,18 @@ export class CallFlow {
   readonly records: CallRecord[] = [];
   readonly streams = new Map<StreamId, StreamSpec>();
   readonly closedStreams: StreamId[] = [];
+  /** TR-MEDIA-09: which stream sends under a key; no other ever does. */
+  readonly #senderOf = new Map<string, StreamId>();
   /** Set to refuse streams as a media process without ports does. */
   mediaFails: string | undefined;
   /** Set to keep `media-closed` from coming, as when the media process died with the figures. */
   reportsLost = false;
   /** Set while media is slow: streams open only with `releaseMedia`, and a close before that finds nothing. */
   holdMedia = false;
-  readonly #held: StreamSpec[] = [];
+  readonly #held: CallCommand[] = [];
+  /** Streams that no media process knows any more, and ports that others have taken since. */
+  readonly #lost = new Set<StreamId>();
+  readonly takenPorts = new Set<number>();
   readonly #deadEdges = new Set<string>();
   /** Set while what is sent gets lost, as in a process that died with it. */
   losing = false;
@@ -160,8 +165,8 @@ export class CallFlow {
 
   releaseMedia(): void {
     this.holdMedia = false;
-    for (const stream of this.#held.splice(0)) {
-      this.#put(stream, (event) => this.#queue.push({ event, byAdoption: false }));
+    for (const put of this.#held.splice(0)) {
+      if (put.type === 'media-put') this.#put(put, (event) => this.#queue.push({ event, byAdoption: false }));
     }
     this.#run();
   }
@@ -285,7 +290,7 @@ export class CallFlow {
           });
           break;
         case 'media-put':
-          this.#put(command.stream, answer);
+          this.#put(command, answer);
           break;
         case 'media-close':
           this.#close(command.streams, answer);
@@ -307,18 +312,45 @@ export class CallFlow {
     }
   }
 
-  #put(stream: StreamSpec, answer: (event: CallEvent) => void): void {
+  /** Both media processes end and are there again: what they knew is gone. */
+  loseMedia(): void {
+    for (const stream of this.streams.keys())
+      if (!this.closedStreams.includes(stream)) this.#lost.add(stream);
+    this.feed({ type: 'media-lost', streams: [...this.#lost] });
+  }
+
+  portOf(stream: StreamId): number {
+    return 20_000 + 2 * [...this.streams.keys()].indexOf(stream);
+  }
+
+  #put(put: CallCommand & { type: 'media-put' }, answer: (event: CallEvent) => void): void {
+    const { stream, opened } = put;
+    if (this.#lost.has(stream.id)) {
+      const keyed = stream.sendKey !== undefined || stream.receiveKey !== undefined;
+      if (opened === undefined) throw new Error('a lost stream is put as if it had never been');
+      if (keyed || this.takenPorts.has(opened.port)) {
+        answer({ type: 'media-failed', stream: stream.id, code: 'unknown_stream' });
+        return;
+      }
+      this.#lost.delete(stream.id);
+    }
     if (this.mediaFails !== undefined) {
       answer({ type: 'media-failed', stream: stream.id, code: this.mediaFails });
       return;
     }
     if (this.holdMedia) {
-      this.#held.push(stream);
+      this.#held.push(put);
       return;
     }
     if (this.closedStreams.includes(stream.id)) throw new Error('a closed stream was opened again');
+    const key = stream.sendKey?.keySalt;
+    if (key !== undefined) {
+      if ((this.#senderOf.get(key) ?? stream.id) !== stream.id)
+        throw new Error('a key goes over to another stream');
+      this.#senderOf.set(key, stream.id);
+    }
     this.streams.set(stream.id, stream);
-    const port = 20_000 + 2 * [...this.streams.keys()].indexOf(stream.id);
+    const port = this.portOf(stream.id);
     answer({
       type: 'media-opened',
       opened: { stream: stream.id, media: 'a' as never, address: '198.51.100.9', port, rtcpPort: port + 1 },
