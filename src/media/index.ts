@@ -4,4 +4,6 @@
  */
 export type { MediaLimits, MediaOptions, MediaProcess, MediaStatus } from './options.ts';
 export type * from './protocol.ts';
+export type { Bencoded } from './rtpengine/bencode.ts';
+export { NgClient, type NgClientOptions, type NgReply } from './rtpengine/ng-client.ts';
 export { startMedia } from './start.ts';

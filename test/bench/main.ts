@@ -7,6 +7,7 @@ import { type BenchName, type BenchOptions, parseOptions, USAGE } from './option
 import { overload } from './overload.ts';
 import { register } from './register.ts';
 import { relay } from './relay.ts';
+import { relayVersus } from './relay-versus.ts';
 import { openServer } from './server.ts';
 import { median, table } from './table.ts';
 
@@ -26,6 +27,16 @@ async function main(argv: readonly string[]): Promise<number> {
   }
   const { json } = options;
   const say = (text: string): void => void (json || process.stdout.write(`${text}\n`));
+  if (options.vs !== undefined) {
+    try {
+      const figures = await relayVersus(options, say);
+      if (json) process.stdout.write(`${JSON.stringify(figures)}\n`);
+      return 0;
+    } catch (error) {
+      process.stderr.write(`relay --vs ${options.vs}: ${(error as Error).message}\n`);
+      return 1;
+    }
+  }
   const server = await openServer(options);
   try {
     const figures = await measure(server, options, say);

@@ -8,6 +8,8 @@ Measures CPU, memory, loss and gaps. Starts an installation of its own, unless -
   register   REGISTER, 401, REGISTER with digest, 200: CPU per pair         --rate 500 --seconds 10
   calls      INVITE to BYE through the server, media set up, by sipp        --rate 100 --seconds 20 --calls 500 (held, for memory)
   relay      50 packets a second each way of every call                     --calls 200 --seconds 10 --srtp SUITE
+             --vs rtpengine: our media processes and Debian's rtpengine in user space alone, in turns, the same packets;
+             plain RTP to plain, to AES_CM_128 and to AES-256-GCM, or to the --srtp suite alone   --calls 200 --seconds 5 --runs 3
   failover   kills in the middle of calls and measures the audio            --calls 50 --runs 5 --what zone|zone-frozen|switch|media|edge|redis|everything
   overload   three times the rate that is given as sustainable, by sipp, while calls with audio are held; then the rate itself
                                                                             --rate 60 --seconds 60 --calls 20 (held)
@@ -40,6 +42,7 @@ export interface BenchOptions {
   readonly target?: { readonly address: string; readonly port: number };
   readonly pids: readonly number[];
   readonly json: boolean;
+  readonly vs?: 'rtpengine';
 }
 
 /** Throws an Error with a sentence for the user. Undefined: help was asked for. */
@@ -58,6 +61,7 @@ export function parseOptions(argv: readonly string[]): BenchOptions | undefined 
       'no-checkpoints': { type: 'boolean', default: false },
       target: { type: 'string' },
       pids: { type: 'string' },
+      vs: { type: 'string' },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -78,6 +82,8 @@ export function parseOptions(argv: readonly string[]): BenchOptions | undefined 
     throw new Error(`${bench} of another server needs --pids`);
   if (values.target !== undefined && bench === 'failover')
     throw new Error('failover kills processes of an installation of its own: it takes no --target');
+  if (values.vs !== undefined && (values.vs !== 'rtpengine' || bench !== 'relay' || values.target))
+    throw new Error('--vs rtpengine belongs to relay, without --target');
   return {
     bench,
     ...number('calls', values.calls, 1, 10_000),
@@ -94,6 +100,7 @@ export function parseOptions(argv: readonly string[]): BenchOptions | undefined 
       .filter(Boolean)
       .map(wholeNumber('pids', 1, 2 ** 22)),
     json: values.json,
+    ...(values.vs === 'rtpengine' && { vs: values.vs }),
   };
 }
 

@@ -36,13 +36,16 @@ export class MediaPair {
   readonly #channels = new Map<string, Channel>();
   readonly #watchers = new Set<() => void>();
   readonly #firstPort: number;
+  readonly #ports: number;
 
-  private constructor(firstPort: number) {
+  private constructor(firstPort: number, ports: number) {
     this.#firstPort = firstPort;
+    this.#ports = ports;
   }
 
-  static async start(firstPort: number): Promise<MediaPair> {
-    const pair = new MediaPair(firstPort);
+  /** Each process has that many ports. */
+  static async start(firstPort: number, ports = 1000): Promise<MediaPair> {
+    const pair = new MediaPair(firstPort, ports);
     await Promise.all([pair.startProcess('a'), pair.startProcess('b')]);
     for (const id of ['a', 'b']) pair.#connect(id);
     await pair.until(() => pair.#channels.size === 2 && pair.#standingBy('a') && pair.#standingBy('b'));
@@ -52,8 +55,8 @@ export class MediaPair {
   /** Resolves when `id` serves; its twin, if it lives, has then handed its streams over to it. */
   async startProcess(id: string): Promise<void> {
     const twin = id === 'a' ? 'b' : 'a';
-    const first = this.#firstPort + (id === 'a' ? 0 : 1000);
-    const options = { id, twin, directory: this.directory, first, last: first + 999 };
+    const first = this.#firstPort + (id === 'a' ? 0 : this.#ports);
+    const options = { id, twin, directory: this.directory, first, last: first + this.#ports - 1 };
     const child = fork(CHILD, [JSON.stringify(options)], { execArgv: ['--import', LOADER] });
     this.#children.set(id, child);
     let ready = false;

@@ -1,6 +1,6 @@
-import { createSocket, type Socket } from 'node:dgram';
+import { type Bencoded, NgClient } from '../../src/media/index.ts';
+import { systemClock, systemRandom } from '../../src/native/index.ts';
 import type { SrtpSuite } from '../../src/sdp/index.ts';
-import { type Bencoded, bdecode, bencode } from './bencode.ts';
 import { findProgram, freePort, Peer, udpPortTaken } from './peer.ts';
 import { createPhoneMedia, type PhoneAudio, type PhoneMediaOptions } from './phone-media.ts';
 import type { PhoneMedia } from './phone-types.ts';
@@ -15,34 +15,38 @@ const ITS_SUITES = [
   ]),
 ];
 
-const ANSWER_WITHIN_MS = 5_000;
-
 interface Reply {
   readonly result: string;
   readonly sdp?: string;
   readonly 'error-reason'?: string;
 }
 
+export interface RtpengineOptions {
+  readonly threads?: number;
+  /** The first and the last. */
+  readonly mediaPorts?: readonly [number, number];
+}
+
 /** Debian's rtpengine in user space, steered by its ng protocol (bencode over UDP). Ended by its pid. */
 export class Rtpengine {
   static readonly program = findProgram('rtpengine');
   readonly #peer: Peer;
-  readonly #socket: Socket;
-  readonly #port: number;
-  readonly #waiting = new Map<string, (reply: Reply) => void>();
-  #cookies = 0;
+  readonly #client: NgClient;
+  /** Of its ng protocol. */
+  readonly port: number;
 
-  static async start(): Promise<Rtpengine> {
-    const [port, media] = [await freePort(), await freePort()];
-    const socket = createSocket('udp4');
-    await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve));
+  /** Ten ports are few, but a test has one call at a time: four. */
+  static async start({ threads = 2, mediaPorts }: RtpengineOptions = {}): Promise<Rtpengine> {
+    const port = await freePort();
+    const first = mediaPorts?.[0] ?? (await freePort());
+    const last = mediaPorts?.[1] ?? first + 9;
     const peer = new Peer(Rtpengine.program ?? 'rtpengine', [
       ...['--config-file=none', '--foreground', '--log-stderr', '--log-level=4', '--table=-1'],
-      ...['--interface=127.0.0.1', `--listen-ng=127.0.0.1:${port}`, '--num-threads=2', '--tos=0'],
-      // Ten ports are little, but a test has one call at a time: four.
-      ...[`--port-min=${media}`, `--port-max=${media + 9}`, '--delete-delay=0'],
+      ...['--interface=127.0.0.1', `--listen-ng=127.0.0.1:${port}`, `--num-threads=${threads}`, '--tos=0'],
+      ...[`--port-min=${first}`, `--port-max=${last}`, '--delete-delay=0'],
     ]);
-    const engine = new Rtpengine(peer, socket, port);
+    const client = new NgClient({ address: '127.0.0.1', port, clock: systemClock, random: systemRandom });
+    const engine = new Rtpengine(peer, client, port);
     try {
       await udpPortTaken(port, peer);
       await engine.ask({ command: 'ping' });
@@ -53,16 +57,14 @@ export class Rtpengine {
     return engine;
   }
 
-  private constructor(peer: Peer, socket: Socket, port: number) {
+  private constructor(peer: Peer, client: NgClient, port: number) {
     this.#peer = peer;
-    this.#socket = socket;
-    this.#port = port;
-    socket.on('error', () => {});
-    socket.on('message', (bytes) => {
-      const space = bytes.indexOf(' ');
-      const reply = bdecode(bytes.subarray(space + 1)) as unknown as Reply;
-      this.#waiting.get(bytes.toString('latin1', 0, space))?.(reply);
-    });
+    this.#client = client;
+    this.port = port;
+  }
+
+  get pid(): number {
+    return this.#peer.pid;
   }
 
   get log(): string {
@@ -71,35 +73,11 @@ export class Rtpengine {
 
   /** One command. Rejects with rtpengine's reason. */
   async ask(command: Record<string, Bencoded>): Promise<Reply> {
-    const cookie = `twinline${++this.#cookies}`;
-    const text = `${cookie} ${bencode(command)}`;
-    const reply = await new Promise<Reply>((resolve, reject) => {
-      const send = () => this.#socket.send(text, this.#port, '127.0.0.1');
-      // UDP: a cookie makes a repeated command the same command.
-      const again = setInterval(send, 500);
-      const timer = setTimeout(() => {
-        done();
-        reject(new Error(`rtpengine did not answer ${String(command['command'])}`));
-      }, ANSWER_WITHIN_MS);
-      const done = () => {
-        clearInterval(again);
-        clearTimeout(timer);
-        this.#waiting.delete(cookie);
-      };
-      this.#waiting.set(cookie, (answer) => {
-        done();
-        resolve(answer);
-      });
-      send();
-    });
-    if (reply.result === 'error') {
-      throw new Error(`rtpengine refused ${String(command['command'])}: ${reply['error-reason']}`);
-    }
-    return reply;
+    return (await this.#client.ask(command)) as unknown as Reply;
   }
 
   async stop(): Promise<void> {
-    this.#socket.close();
+    this.#client.close();
     await this.#peer.stop();
   }
 }
