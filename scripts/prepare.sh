@@ -31,6 +31,8 @@ need_node() {
 need_packages() {
   local stamp=node_modules/.twinline-lock
   if ! cmp -s package-lock.json "$stamp"; then
+    # npm would empty the directory behind the link, which is another checkout's.
+    [ ! -L node_modules ] || die "node_modules is a link to packages of another package-lock.json: install them there first."
     echo "Installing npm packages"
     npm ci --no-audit --no-fund --loglevel=error >&2 || die "npm ci failed; the lines above say why."
     cp package-lock.json "$stamp"
