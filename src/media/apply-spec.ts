@@ -11,8 +11,10 @@ const ROLLOVERS_SOUGHT = 32;
 /** Makes the stream what a checked spec says. What is already so is left alone: saying it again changes nothing. */
 export function applySpec(stream: Stream, spec: StreamSpec, nowMs: number, first: boolean): void {
   const before = stream.spec;
-  const wasSecured = !first && stream.secured;
+  const wasSecured = stream.secured;
   stream.spec = spec;
+  stream.secured = spec.sendKey !== undefined || spec.receiveKey !== undefined || spec.dtls !== undefined;
+  stream.negotiates = spec.ice !== undefined || spec.dtls !== undefined;
   fillCodecTables(spec.codecs, stream.clockRates, stream.isTelephoneEvent);
   if (first || !sameKey(before.sendKey, spec.sendKey)) takeSendKey(stream, spec.sendKey);
   if (first || !sameKey(before.receiveKey, spec.receiveKey) || wasSecured !== stream.secured)
@@ -43,8 +45,10 @@ function takeReceiveKey(stream: Stream, key: SrtpKey | undefined, kept: boolean)
 }
 
 export function releaseKeys(stream: Stream): void {
+  stream.dtls?.close();
   stream.sender?.close();
   stream.receiver?.close();
+  stream.dtls = undefined;
   stream.sender = undefined;
   stream.receiver = undefined;
 }

@@ -59,6 +59,8 @@ export interface CoreOptions {
   readonly isOurs: (address: UdpAddress) => boolean;
   /** A stream's sockets may receive from now on. */
   readonly start: (stream: Stream) => void;
+  /** The stream's ICE and DTLS may have something to do: it was put, or a quarter of a second went by. */
+  readonly negotiate: (stream: Stream) => void;
   readonly closeSockets: (stream: Stream) => void;
   readonly event: (event: MediaEvent) => void;
 }
@@ -90,6 +92,7 @@ export class MediaCore {
     stream.owner = owner;
     stream.ownerSeenMs = this.#options.clock.nowMs();
     await this.#options.mirror.put(stream);
+    if (stream.negotiates) this.#options.negotiate(stream);
     return {
       stream: stream.id,
       media: this.#options.id,
@@ -147,6 +150,7 @@ export class MediaCore {
     const nowMs = this.#options.clock.nowMs();
     const { limits, event, log, mirror } = this.#options;
     for (const stream of this.graph) {
+      if (stream.negotiates) this.#options.negotiate(stream);
       if (stream.events.code >= 0) {
         const dtmf = expireTelephoneEvent(stream.events, telephoneEventRate(stream), nowMs);
         if (dtmf !== undefined) event({ type: 'dtmf', stream: stream.id, ...dtmf });

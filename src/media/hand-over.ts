@@ -94,12 +94,16 @@ export class HandOver {
     const wanted = ids?.flatMap((id) => this.#graph.get(id) ?? []) ?? [...this.#graph];
     let handed = 0;
     let reason: string | undefined;
+    let unready: string | undefined;
     if (wanted.length > 0 && !(await this.#giver.ready())) reason = 'twin_away';
     const seen = new Set<Stream>();
     let batch: Stream[] = [];
     const give = async () => {
       // Some may have ended or changed their company while the batch before was under way.
-      const streams = [...new Set(batch.flatMap((each) => this.#company(each)))];
+      const companies = batch.map((each) => this.#company(each));
+      const whole = companies.filter((company) => !company.some((each) => each.dtls?.handshaking));
+      if (whole.length < companies.length) unready = 'handshaking';
+      const streams = [...new Set(whole.flat())];
       batch = [];
       const result = streams.length === 0 ? 0 : await this.#give(streams);
       if (typeof result === 'string') reason = result;
@@ -118,6 +122,7 @@ export class HandOver {
       batch.push(...company);
     }
     if (reason === undefined && batch.length > 0) await give();
+    reason ??= unready;
     const remaining = this.#graph.size;
     if (wanted.length > 0) {
       const tookMs = Math.round((this.#clock.nowMs() - startMs) * 100) / 100;

@@ -50,7 +50,7 @@ export interface HandedOver {
   readonly handed: number;
   /** Streams that are still here. */
   readonly remaining: number;
-  /** Why some remain: `twin_away`, `twin_busy` … */
+  /** Why some remain: `twin_away`, `twin_busy`, `handshaking` (their DTLS is under way; asked again later they go) … */
   readonly reason?: string;
 }
 

@@ -20,6 +20,7 @@ import {
   setRtpTimestamp,
   worstJitterMs,
 } from '../rtp/index.ts';
+import { receiveShared } from './negotiation.ts';
 import { anchor, noteSent, plainIndex, RENUMBERED, takesSsrc, unanchor } from './numbering.ts';
 import type { MediaEvent } from './protocol.ts';
 import { relayRtcp } from './relay-rtcp.ts';
@@ -73,6 +74,8 @@ export class Relay {
     nowMs: number,
   ): void {
     if (length < 2) stream.counts.refusedMalformed++;
+    else if (packet[0]! < 128 && stream.negotiates)
+      receiveShared(this.#port, stream, onRtcp, packet, length, from, nowMs);
     else if (isRtcp(packet, length)) relayRtcp(this.#port, stream, packet, length, from, nowMs);
     else if (onRtcp) stream.counts.refusedMalformed++;
     else this.#receiveRtp(stream, packet, length, from, nowMs);

@@ -14,6 +14,7 @@ import { goOnExactly } from './exact.ts';
 import { HandOver } from './hand-over.ts';
 import { MirrorOwner } from './mirror-owner.ts';
 import { type Handed, MirrorStandBy } from './mirror-stand-by.ts';
+import { tickNegotiation } from './negotiation.ts';
 import { DEFAULT_LIMITS, type MediaOptions, type MediaProcess, type MediaStatus } from './options.ts';
 import { ownAddresses } from './own-addresses.ts';
 import { PortPairs } from './ports.ts';
@@ -115,6 +116,7 @@ class Media implements MediaProcess {
       openSocketsAt: ({ address, port }) => this.#pairs.openAt(address, port),
       isOurs: ownAddresses(options),
       start: (stream) => this.#port.start(stream),
+      negotiate: (stream) => tickNegotiation(this.#port, stream, clock.nowMs()),
       closeSockets: (stream) => this.#closeSockets(stream),
       event: (event) => this.#tell(event),
     });

@@ -8,6 +8,7 @@ import {
   type TelephoneEventState,
 } from '../rtp/index.ts';
 import { Remote } from './address-rule.ts';
+import type { DtlsTransport } from './negotiation.ts';
 import { type Arrival, type Feed, newArrival, newFeed } from './numbering.ts';
 import type { StreamSpec } from './protocol.ts';
 
@@ -54,6 +55,11 @@ export class Stream {
 
   readonly rtp = new Remote();
   readonly rtcp = new Remote();
+  /** Keys were agreed on in one direction at least, or will be by DTLS: nothing plain is taken or sent. Follows from `spec`. */
+  secured = false;
+  /** It has ICE or DTLS: what is not RTP on its port is looked at. Follows from `spec`. */
+  negotiates = false;
+  dtls: DtlsTransport | undefined;
   sender: SrtpSender | undefined;
   receiver: SrtpReceiver | undefined;
 
@@ -101,11 +107,6 @@ export class Stream {
 
   get id(): StreamId {
     return this.spec.id;
-  }
-
-  /** Keys were agreed on in one direction at least: nothing plain is taken or sent any more. */
-  get secured(): boolean {
-    return this.spec.sendKey !== undefined || this.spec.receiveKey !== undefined;
   }
 
   /** The peer may be sent to (`direction` is seen from us). */
