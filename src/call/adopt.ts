@@ -1,5 +1,5 @@
 import { sayAgain } from './flow.ts';
-import { putStream } from './negotiate.ts';
+import { putStream } from './streams.ts';
 import { isReliable } from './wire.ts';
 import type { Work } from './work.ts';
 

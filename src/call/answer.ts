@@ -15,19 +15,14 @@ import {
 import { cancelLeg, closeStreamOf, endCall, sendBye } from './end.ts';
 import { sessionIdOf } from './headers.ts';
 import type { ClientRequest, Leg, ServerRequest } from './model.ts';
-import {
-  agreedTerms,
-  connectStreams,
-  giveAnswer,
-  type MediaRefusal,
-  makeOffer,
-  putStream,
-  readOffer,
-  takeAnswer,
-} from './negotiate.ts';
+import { readOffer } from './negotiate.ts';
+import { giveAnswer } from './negotiate-answer.ts';
+import { makeOffer, takeAnswer } from './negotiate-offer.ts';
 import { peerAllows } from './peer.ts';
 import { deviceFailed } from './ring.ts';
 import { SESSION_POLICY } from './session.ts';
+import { connectStreams, putStream } from './streams.ts';
+import { agreedTerms, type MediaRefusal } from './terms.ts';
 import {
   answerRequest,
   isSdp,

@@ -12,8 +12,11 @@ import {
 import { cancelInvite } from './end.ts';
 import { sessionIdOf } from './headers.ts';
 import type { ClientRequest, Leg } from './model.ts';
-import { agreedTerms, connectStreams, giveAnswer, takeAnswer } from './negotiate.ts';
+import { giveAnswer } from './negotiate-answer.ts';
+import { takeAnswer } from './negotiate-offer.ts';
 import { peerAllows } from './peer.ts';
+import { connectStreams } from './streams.ts';
+import { agreedTerms } from './terms.ts';
 import { answerRequest, isSdp, openInvite, responseFor, sendRequest, sendResponseText } from './wire.ts';
 import { callerLeg, liveCallees, type Work } from './work.ts';
 

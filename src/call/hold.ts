@@ -10,19 +10,13 @@ import { answerInvite, showTalkState } from './answer.ts';
 import { CANCEL_WAIT_MS, cancelInvite, endCall } from './end.ts';
 import { collision } from './glare.ts';
 import type { ClientRequest, Leg, ServerRequest } from './model.ts';
-import {
-  changesNothing,
-  connectStreams,
-  giveAnswer,
-  type MediaRefusal,
-  makeOffer,
-  putStream,
-  readOffer,
-  type Terms,
-  takeAnswer,
-} from './negotiate.ts';
+import { readOffer } from './negotiate.ts';
+import { giveAnswer } from './negotiate-answer.ts';
+import { makeOffer, takeAnswer } from './negotiate-offer.ts';
 import { peerAllows } from './peer.ts';
 import { SESSION_POLICY } from './session.ts';
+import { connectStreams, putStream } from './streams.ts';
+import { changesNothing, type MediaRefusal, type Terms } from './terms.ts';
 import { answerRequest, isSdp, sendAck, sendRequest } from './wire.ts';
 import { peerOf, type Work } from './work.ts';
 

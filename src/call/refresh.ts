@@ -10,8 +10,10 @@ import {
 import { CANCEL_WAIT_MS, endCall } from './end.ts';
 import { isBusyWithOffers, retryDelayMs } from './glare.ts';
 import type { ClientRequest, Leg } from './model.ts';
-import { makeOffer, ownTerms, putStream, takeAnswer } from './negotiate.ts';
+import { makeOffer, takeAnswer } from './negotiate-offer.ts';
 import { SESSION_POLICY } from './session.ts';
+import { putStream } from './streams.ts';
+import { ownTerms } from './terms.ts';
 import { isSdp, sendAck, sendRequest } from './wire.ts';
 import type { Work } from './work.ts';
 

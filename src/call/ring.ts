@@ -10,18 +10,13 @@ import {
 import { cancelLeg, closeStreamOf, endCall, finishLeg } from './end.ts';
 import { newSessionId, newTag, SUPPORTED } from './headers.ts';
 import type { Leg, MediaPolicy } from './model.ts';
-import {
-  agreedTerms,
-  familyOf,
-  makeOffer,
-  newMedia,
-  offersSecureProfile,
-  putStream,
-  readOffer,
-} from './negotiate.ts';
+import { familyOf, newMedia, readOffer } from './negotiate.ts';
+import { makeOffer, offersSecureProfile } from './negotiate-offer.ts';
 import { outcomeOf } from './record.ts';
 import { indexOf, mediaPolicyOf } from './route.ts';
 import { SESSION_POLICY } from './session.ts';
+import { putStream } from './streams.ts';
+import { agreedTerms } from './terms.ts';
 import { openClientInvite, sendFirstInvite } from './wire.ts';
 import { callerLeg, liveCallees, type Work } from './work.ts';
 

@@ -1,0 +1,48 @@
+import { failed, ok, type Result } from '../base/index.ts';
+import type { SrtpKey } from '../media/index.ts';
+import { answerCrypto, answerDirection, buildAnswer, serializeSdp } from '../sdp/index.ts';
+import type { Leg } from './model.ts';
+import { agree, localAudio, noteKeptKey, readOffer, revised } from './negotiate.ts';
+import { commonCodecs, hasVoice, type MediaRefusal, type Terms } from './terms.ts';
+import type { Work } from './work.ts';
+
+/** Answers an offer of the leg's peer with what the other side agreed to. It is the leg's state from now on. */
+export function giveAnswer(
+  work: Work,
+  leg: Leg,
+  offerText: string,
+  terms: Terms,
+): Result<string, MediaRefusal> {
+  const { media } = leg;
+  const read = readOffer(leg, offerText);
+  if (!read.ok) return read;
+  const { description, audio, protection } = read.value;
+  const codecs = commonCodecs(audio.codecs, terms.codecs);
+  if (!hasVoice(codecs)) return failed('no_common_codec');
+  const direction = answerDirection(audio.direction, terms.direction);
+  const local = localAudio(media, direction, codecs, terms.ptimeMs);
+  if (local === undefined) return failed('no_port');
+  let crypto: ({ tag: number } & SrtpKey) | undefined;
+  if (protection.kind === 'srtp') {
+    const { tag, suite } = protection.taken;
+    // Our key stays while the suite does: a phone that refreshes its session hears no break (RFC 4568 §7.1.4).
+    crypto =
+      media.sendKey?.suite === suite && media.renewal === undefined
+        ? { tag, ...media.sendKey }
+        : answerCrypto(protection.taken, work.ctx.random);
+    media.sendKey = { suite: crypto.suite, keySalt: crypto.keySalt };
+    const keyBefore = media.receiveKey;
+    media.receiveKey = { suite, keySalt: protection.taken.keySalt };
+    noteKeptKey(media, keyBefore);
+  }
+  agree(media, audio, codecs, direction);
+  if (media.renewal?.ready === true) delete media.renewal;
+  if (terms.ptimeMs !== undefined) media.ptimeMs = terms.ptimeMs;
+  if (leg.role === 'caller' && leg.state !== 'confirmed') media.answeredEarly = offerText;
+  delete media.unanswered;
+  const build = (version: string): string =>
+    serializeSdp(
+      buildAnswer(description, { ...local, version, audio, ...(crypto === undefined ? {} : { crypto }) }),
+    );
+  return ok(revised(media, build));
+}

@@ -1,0 +1,105 @@
+import { failed, ok, type Result } from '../base/index.ts';
+import {
+  acceptCryptoAnswer,
+  answerDirection,
+  audiosOf,
+  buildOffer,
+  isSecureProfile,
+  offerCrypto,
+  parseSdp,
+  reverseDirection,
+  serializeSdp,
+  suiteOrder,
+} from '../sdp/index.ts';
+import type { Leg, MediaPolicy } from './model.ts';
+import { agree, localAudio, noteKeptKey, revised } from './negotiate.ts';
+import { hasVoice, type MediaRefusal, payloadTypesOf, relayed, type Terms } from './terms.ts';
+import type { Work } from './work.ts';
+
+/** Whether our first offer to such a device says RTP/SAVP. */
+export const offersSecureProfile = ({ profile, encryptionRequired }: MediaPolicy): boolean =>
+  profile === 'app' || profile === 'trunk' || encryptionRequired;
+
+/**
+ * Our offer on a leg. First: the suites of its profile with fresh keys; RTP/SAVP to apps and trunks, which have SRTP, and where the site
+ * asks for it; RTP/AVP with keys to desk phones, of which some have none and answer plain (PH-SEC-05). Later: what was agreed, with
+ * the same keys.
+ */
+export function makeOffer(work: Work, leg: Leg, terms: Terms): Result<string, MediaRefusal> {
+  const { media, mediaPolicy } = leg;
+  const local = localAudio(media, terms.direction, payloadTypesOf(media, terms.codecs), terms.ptimeMs);
+  if (local === undefined) return failed('no_port');
+  const rtcpMux = !media.agreed || media.rtcpMux;
+  if (!media.agreed && mediaPolicy.profile === 'plain' && mediaPolicy.encryptionRequired) {
+    return failed('encryption_required');
+  }
+  const crypto = media.agreed
+    ? media.sendKey === undefined
+      ? []
+      : // TR-MEDIA-09: which indices the lost stream used under its key is not known any more.
+        media.renewal !== undefined
+        ? offerCrypto([media.sendKey.suite], work.ctx.random)
+        : [{ tag: 1, ...media.sendKey }]
+    : offerCrypto(suiteOrder(mediaPolicy.profile, mediaPolicy.prefer256), work.ctx.random);
+  const secure = media.agreed ? media.secureProfile : offersSecureProfile(mediaPolicy);
+  const previous = media.local === undefined ? undefined : parseSdp(media.local);
+  const build = (version: string): string =>
+    serializeSdp(
+      buildOffer({
+        ...local,
+        rtcpMux,
+        version,
+        crypto,
+        optionalSrtp: !secure,
+        ...(previous?.ok ? { previous: previous.value } : {}),
+      }),
+    );
+  media.offered = {
+    crypto,
+    direction: terms.direction,
+    ...(media.renewal?.ready === true && media.stream !== undefined ? { renews: media.stream } : {}),
+  };
+  if (!media.agreed) media.firstOffer = media.offered;
+  if (terms.ptimeMs !== undefined) media.ptimeMs = terms.ptimeMs;
+  return ok(revised(media, build));
+}
+
+/** The answer to an offer of ours. It is the leg's state from now on. */
+export function takeAnswer(leg: Leg, text: string): Result<Terms, MediaRefusal> {
+  const { media, mediaPolicy } = leg;
+  const parsed = parseSdp(text);
+  if (!parsed.ok) return failed('bad_sdp');
+  const audio = audiosOf(parsed.value)[0];
+  if (audio === undefined || audio.port === 0) return failed('no_audio');
+  const codecs = relayed(audio.codecs);
+  if (!hasVoice(codecs)) return failed('no_common_codec');
+  const offer = media.offered ?? media.firstOffer;
+  const keyBefore = media.receiveKey;
+  if (media.firstOffer !== undefined) {
+    delete media.sendKey;
+    delete media.receiveKey;
+  }
+  const crypto = offer?.crypto ?? (media.sendKey === undefined ? [] : [{ tag: 1, ...media.sendKey }]);
+  const pair = acceptCryptoAnswer(crypto, audio.crypto);
+  if (pair.ok) {
+    media.sendKey = { suite: pair.value.suite, keySalt: pair.value.sendKeySalt };
+    media.receiveKey = { suite: pair.value.suite, keySalt: pair.value.receiveKeySalt };
+  } else {
+    if (pair.error === 'bad_answer') return failed('bad_answer');
+    if (mediaPolicy.encryptionRequired || isSecureProfile(audio.profile) || media.sendKey !== undefined) {
+      return failed('encryption_required');
+    }
+  }
+  const offeredDirection = offer?.direction ?? media.direction;
+  // What both descriptions allow, in our view.
+  const direction = answerDirection(reverseDirection(offeredDirection), reverseDirection(audio.direction));
+  agree(media, audio, codecs, direction);
+  noteKeptKey(media, keyBefore);
+  if (offer?.renews !== undefined && offer.renews === media.stream) delete media.renewal;
+  delete media.offered;
+  return ok({
+    codecs,
+    direction: audio.direction,
+    ...(audio.ptimeMs === undefined ? {} : { ptimeMs: audio.ptimeMs }),
+  });
+}

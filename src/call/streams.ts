@@ -1,0 +1,62 @@
+import { BUNDLE_ID_LENGTH, type BundleId } from '../base/index.ts';
+import type { StreamSpec } from '../media/index.ts';
+import type { Leg, LegMedia } from './model.ts';
+import type { Work } from './work.ts';
+
+/** Asks media for what the leg's stream shall be now. */
+export function putStream(work: Work, leg: Leg): void {
+  const { media } = leg;
+  if (media.stream === undefined) return;
+  const at = work.commands.findIndex(
+    (command) => command.type === 'media-put' && command.stream.id === media.stream,
+  );
+  if (at >= 0) work.commands.splice(at, 1);
+  const { opened, renewal } = media;
+  work.commands.push({
+    type: 'media-put',
+    stream: streamSpec(work, leg, media.stream),
+    ...(opened === undefined || renewal?.ready === false
+      ? {}
+      : { opened: { address: opened.address, port: opened.port } }),
+  });
+}
+
+function streamSpec(work: Work, leg: Leg, id: StreamSpec['id']): StreamSpec {
+  // What takes a lost one's place is a bare port until the peer knows of it: the keys in the call are the lost one's.
+  const media = leg.media.renewal === undefined ? leg.media : bare(leg.media);
+  return {
+    id,
+    call: work.call.id,
+    bundle: work.ctx.token.slice(0, BUNDLE_ID_LENGTH) as BundleId,
+    // The switch writes the epoch under which it carries the command out: an adopter's is higher.
+    epoch: 0,
+    family: media.family,
+    ...(media.remoteAddress === undefined ? {} : { remote: media.remoteAddress }),
+    rtcpMux: media.rtcpMux,
+    direction: media.direction,
+    ...(media.sendKey === undefined ? {} : { sendKey: media.sendKey }),
+    ...(media.receiveKey === undefined ? {} : { receiveKey: media.receiveKey }),
+    ...(media.receiveKeyKept === undefined ? {} : { receiveKeyKept: true }),
+    codecs: media.codecs,
+    ...(media.source === undefined ? {} : { source: media.source }),
+  };
+}
+
+const bare = ({ family, sdpId, sdpVersion }: LegMedia): LegMedia => ({
+  family,
+  sdpId,
+  sdpVersion,
+  agreed: false,
+  direction: 'inactive',
+  codecs: [],
+  rtcpMux: false,
+  secureProfile: false,
+});
+
+/** Each hears the other. */
+export function connectStreams(work: Work, one: Leg, other: Leg): void {
+  if (other.media.stream !== undefined) one.media.source = other.media.stream;
+  if (one.media.stream !== undefined) other.media.source = one.media.stream;
+  putStream(work, one);
+  putStream(work, other);
+}

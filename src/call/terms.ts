@@ -1,0 +1,88 @@
+import type { StreamCodec } from '../media/index.ts';
+import { type Codec, type Direction, isAuxiliary, reverseDirection, sameCodec } from '../sdp/index.ts';
+import type { Leg, LegMedia } from './model.ts';
+
+/** Why there is no media under these terms; stands in Warning and in the record. */
+export type MediaRefusal =
+  | 'bad_sdp'
+  | 'no_audio'
+  | 'no_common_codec'
+  | 'encryption_required'
+  | 'no_common_suite'
+  | 'dtls'
+  | 'bad_answer'
+  | 'no_port';
+
+/** What the other leg shall hear of an offer or an answer; media goes through without transcoding, so codecs pass as they are. */
+export interface Terms {
+  readonly codecs: readonly StreamCodec[];
+  readonly direction: Direction;
+  readonly ptimeMs?: number;
+}
+
+/** RED's and retransmission's parameters name payload types of their own leg: they cannot pass unread. */
+const NOT_RELAYED: ReadonlySet<string> = new Set(['red', 'rtx', 'ulpfec', 'flexfec-03']);
+
+export const relayed = (codecs: readonly Codec[]): Codec[] =>
+  codecs.filter((codec) => !NOT_RELAYED.has(codec.name));
+
+export const hasVoice = (codecs: readonly Codec[]): boolean => codecs.some((codec) => !isAuxiliary(codec));
+
+/** What was agreed on a leg, told to the other: for an answer that came in a reliable 1xx and is due in the other's 2xx. */
+export const agreedTerms = (leg: Leg): Terms => ({
+  codecs: leg.media.codecs,
+  direction: reverseDirection(leg.media.direction),
+});
+
+/** What our own refresh of a session offers: what is agreed. */
+export const ownTerms = ({ media }: Leg): Terms => ({
+  codecs: media.codecs,
+  direction: media.direction,
+  ...(media.ptimeMs === undefined ? {} : { ptimeMs: media.ptimeMs }),
+});
+
+/** Whether an offer changes nothing for the other side: a refresh, a new address or new keys stay on their leg. */
+export function changesNothing(leg: Leg, offer: Terms): boolean {
+  const { media } = leg;
+  if (!media.agreed || offer.direction !== reverseDirection(media.direction)) return false;
+  const agreedInOrder = media.codecs.filter((codec) => !isAuxiliary(codec));
+  const offered = offer.codecs.filter((codec) => !isAuxiliary(codec));
+  const first = offered[0];
+  return (
+    first !== undefined &&
+    agreedInOrder[0] !== undefined &&
+    agreedInOrder.every((codec) => offered.some((other) => sameCodec(codec, other)))
+  );
+}
+
+/** The answered codecs under the offer's payload types, in the answerer's order, with the answerer's parameters. */
+export function commonCodecs(offered: readonly Codec[], answered: readonly Codec[]): Codec[] {
+  const common: Codec[] = [];
+  for (const codec of answered) {
+    const match = offered.find((other) => sameCodec(other, codec));
+    if (match === undefined || common.some(({ payloadType }) => payloadType === match.payloadType)) continue;
+    common.push({ ...codec, payloadType: match.payloadType });
+  }
+  return common;
+}
+
+/** RFC 3264 §8.3.2: within a session a payload type keeps its codec, so what the leg knows keeps its number. */
+export function payloadTypesOf(media: LegMedia, codecs: readonly Codec[]): Codec[] {
+  if (!media.agreed) return [...codecs];
+  const taken = new Set(media.codecs.map(({ payloadType }) => payloadType));
+  const used = new Set<number>();
+  const numbered: Codec[] = [];
+  for (const codec of codecs) {
+    const known = media.codecs.find((other) => sameCodec(other, codec));
+    let payloadType = known?.payloadType ?? codec.payloadType;
+    if (known === undefined && taken.has(payloadType)) {
+      payloadType = 96;
+      while (payloadType < 128 && (taken.has(payloadType) || used.has(payloadType))) payloadType++;
+      if (payloadType === 128) continue;
+    }
+    if (used.has(payloadType)) continue;
+    used.add(payloadType);
+    numbered.push({ ...codec, payloadType });
+  }
+  return numbered;
+}
