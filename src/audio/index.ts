@@ -13,6 +13,15 @@ export {
   sampleRateOf,
 } from './codecs.ts';
 export {
+  type ComfortNoise,
+  createComfortNoise,
+  createNoiseAnalyser,
+  DEFAULT_NOISE_DBOV,
+  type NoiseAnalyser,
+} from './comfort-noise.ts';
+export { countDigit, type DigitForm, type DigitMerge, newDigitMerge, SAME_PRESS_MS } from './digit-merge.ts';
+export { createDtmfDetector, type DtmfDetector, type DtmfHeard } from './dtmf-detector.ts';
+export {
   applyGain,
   gainOf,
   levelDbov,
@@ -25,4 +34,20 @@ export {
   takeMix,
 } from './mix.ts';
 export { FRAME_MS, type Pcm, type SampleRateHz, samplesPerFrame } from './pcm.ts';
+export {
+  openPlayback,
+  type PlaybackItem,
+  type PlaybackParts,
+  type PlaybackTerms,
+  type Player,
+  type SpeechWish,
+} from './playback.ts';
+export type { AudioProblem } from './problem.ts';
 export { createResampler, type Resampler } from './resample.ts';
+export type { ToneName } from './tone-plan.ts';
+export {
+  loadVoiceDetectors,
+  type VoiceDetector,
+  type VoiceDetectorOptions,
+  type VoiceDetectors,
+} from './voice-activity.ts';
