@@ -5,7 +5,9 @@ import { isIP } from 'node:net';
 import { promisify } from 'node:util';
 import { TwinlineError } from '../base/index.ts';
 import { readCredentials } from '../control/index.ts';
+import type { LinkCredentials } from '../link/index.ts';
 import { certificateFile, certificateKeyFile, tlsDir } from './paths.ts';
+import { readMachineCredentials } from './places.ts';
 
 const VALID_DAYS = 825;
 const RENEW_BEFORE_MS = 30 * 86_400_000;
@@ -58,22 +60,41 @@ export async function ensureCertificate(data: string, names: readonly string[]):
 
 /** What data centres meet by is made by the operator, so all that is wrong with it is said before anything starts. */
 export function checkDataCentreCertificate(directory: string, dataCentre: string): void {
-  const refuse = (why: string): never => {
+  checkOperatorsCertificate(readCredentials(directory), `dc:${dataCentre}`, 'dc', (why) => {
     throw new TwinlineError(
       'dc_certificates',
       `${directory}: ${why}; docs/data-centres.md says how to make them`,
     );
-  };
-  const { ca, cert, key } = readCredentials(directory);
+  });
+}
+
+/** The same of what machines know each other by. */
+export function checkMachineCertificate(directory: string, machine: string): void {
+  checkOperatorsCertificate(readMachineCredentials(directory), `machine:${machine}`, 'machine', (why) => {
+    throw new TwinlineError(
+      'machine_certificates',
+      `${directory}: ${why}; docs/machines.md says how to make them`,
+    );
+  });
+}
+
+function checkOperatorsCertificate(
+  { ca, cert, key }: LinkCredentials,
+  name: string,
+  file: string,
+  refuse: (why: string) => never,
+): void {
   try {
     const certificate = new X509Certificate(cert);
-    if (!certificate.checkPrivateKey(createPrivateKey(key))) refuse('dc.key is not the key of dc.crt');
-    if (!certificate.verify(new X509Certificate(ca).publicKey)) refuse('dc.crt was not signed by ca.crt');
+    if (!certificate.checkPrivateKey(createPrivateKey(key)))
+      refuse(`${file}.key is not the key of ${file}.crt`);
+    if (!certificate.verify(new X509Certificate(ca).publicKey))
+      refuse(`${file}.crt was not signed by ca.crt`);
     const names = [certificate.subject, certificate.subjectAltName ?? ''].join('\n').split(/\n|, /);
-    if (!names.some((name) => name === `CN=dc:${dataCentre}` || name === `URI:twinline:dc:${dataCentre}`))
-      refuse(`dc.crt is not for dc:${dataCentre}, it says ${certificate.subject.replaceAll('\n', ', ')}`);
+    if (!names.some((one) => one === `CN=${name}` || one === `URI:twinline:${name}`))
+      refuse(`${file}.crt is not for ${name}, it says ${certificate.subject.replaceAll('\n', ', ')}`);
     if (Date.parse(certificate.validTo) < Date.now())
-      refuse(`dc.crt expired on ${certificate.validTo}: renew it`);
+      refuse(`${file}.crt expired on ${certificate.validTo}: renew it`);
   } catch (error) {
     if (error instanceof TwinlineError) throw error;
     refuse(`a file is no PEM certificate or key (${(error as Error).message})`);

@@ -8,6 +8,7 @@ import { isSameProcess, killExact, processStartTime } from '../native/index.ts';
 import { watchEdges } from './edge-watch.ts';
 import { nodeFlags } from './node-flags.ts';
 import { edgeSocket, launcherSocket, logDir } from './paths.ts';
+import { isHere } from './places.ts';
 import type { Plan } from './plan.ts';
 
 export type LaunchedRole = 'edge' | 'zone' | 'control';
@@ -90,7 +91,9 @@ export class Launcher {
   /** Kills edges that hang; they are started again like all that ends. */
   watchEdges(): void {
     const { plan, self, clock, random, log } = this.#options;
-    const edges = plan.edges.map(({ id }) => ({ id, socket: edgeSocket(plan.data, id) }));
+    const edges = plan.edges
+      .filter((edge) => isHere(plan, edge))
+      .map(({ id }) => ({ id, socket: edgeSocket(plan.data, id) }));
     const onHung = ({ pid, startTime }: ProcessRef): void => void killExact(pid, startTime, 'SIGKILL');
     this.#endWatch = watchEdges({ edges, self, clock, random, log, onHung });
   }

@@ -23,5 +23,7 @@ export const pairSecretFile = (data: string): string => join(keyDir(data), 'pair
 export const pairKeyFile = (data: string): string => join(keyDir(data), 'pair.key');
 /** By what data centres know each other: `ca.crt`, `dc.crt`, `dc.key`. */
 export const dcCertificateDir = (data: string): string => join(tlsDir(data), 'dc');
+/** By what machines know each other: `ca.crt`, `machine.crt`, `machine.key`. */
+export const machineCertificateDir = (data: string): string => join(tlsDir(data), 'machine');
 export const certificateFile = (data: string): string => join(tlsDir(data), 'sip.crt');
 export const certificateKeyFile = (data: string): string => join(tlsDir(data), 'sip.key');

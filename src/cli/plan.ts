@@ -4,7 +4,7 @@ import type { EdgeId, MediaId, SwitchId, ZoneId } from '../base/index.ts';
 import type { DataCentreOptions } from '../control/index.ts';
 import type { Places } from '../directory/index.ts';
 import type { TransportName } from '../link/index.ts';
-import { mediaPortsOf, type PortRange, type Topology } from './topology.ts';
+import { type MachineTopology, mediaPortsOf, type PortRange, type Topology } from './topology.ts';
 import type { StateTopology } from './topology-state.ts';
 
 /**
@@ -17,7 +17,12 @@ export interface Plan {
   readonly data: string;
   /** Whose end ends everything. */
   readonly launcher: { readonly pid: number; readonly startTime: number };
-  readonly edges: readonly { readonly id: EdgeId; readonly listeners: readonly PlannedListener[] }[];
+  /** Which of several machines this is; absent where there is but one. */
+  readonly machine?: string;
+  readonly machines: readonly MachineTopology[];
+  /** By what machines know each other: `ca.crt`, `machine.crt`, `machine.key`. Absolute. */
+  readonly machineCertificates: string;
+  readonly edges: readonly PlannedEdge[];
   readonly zones: readonly PlannedZone[];
   readonly state: StateTopology;
   /** How long an established call waits for a phone that no connection leads to. */
@@ -38,6 +43,12 @@ export interface Plan {
   readonly dataCentre?: DataCentreOptions;
 }
 
+export interface PlannedEdge {
+  readonly id: EdgeId;
+  readonly machine?: string;
+  readonly listeners: readonly PlannedListener[];
+}
+
 export interface PlannedListener {
   readonly transport: TransportName;
   readonly address: string;
@@ -51,8 +62,14 @@ export interface PlannedListener {
 export interface PlannedZone {
   readonly id: ZoneId;
   readonly twin: ZoneId;
+  readonly machine?: string;
   readonly switches: readonly SwitchId[];
-  readonly media: readonly { readonly id: MediaId; readonly ports: PortRange }[];
+  readonly media: readonly {
+    readonly id: MediaId;
+    readonly ports: PortRange;
+    /** Its own, which goes over to the twin's machine with its streams. */
+    readonly address?: string;
+  }[];
   readonly capacity: { readonly calls: number; readonly callsPerSecond: number; readonly mediaPorts: number };
 }
 
@@ -69,19 +86,29 @@ export function makePlan(options: {
   readonly logs: Plan['logs'];
   /** By what data centres meet. Absolute. */
   readonly dcCertificates?: string;
+  readonly machine?: string;
+  readonly machineCertificates?: string;
 }): Plan {
-  const { topology, portBase, bind, loopbackOnly, dcCertificates = '' } = options;
+  const { topology, portBase, bind, loopbackOnly, dcCertificates = '', machine } = options;
+  const { machineCertificates = '' } = options;
   const { places, dataCentre } = topology;
   const loopback = isIPv6(bind.address) ? '::1' : '127.0.0.1';
   return {
     v: 1,
     data: options.data,
     launcher: options.launcher,
+    ...(machine !== undefined && { machine }),
+    machines: topology.machines,
+    machineCertificates,
     edges: topology.edges.map((edge) => ({
       id: edge.id,
+      ...(edge.machine !== undefined && { machine: edge.machine }),
       listeners: edge.listeners.map(({ transport, offset, door }) => {
+        const elsewhere =
+          edge.machine === machine ? undefined : topology.machines.find(({ id }) => id === edge.machine);
         // What browsers send in clear text stays on this machine.
-        const address = transport === 'ws' && !loopbackOnly ? loopback : bind.address;
+        const isLocal = transport === 'ws' && !loopbackOnly;
+        const address = isLocal ? loopback : (elsewhere?.address ?? bind.address);
         return {
           transport,
           address,
@@ -96,11 +123,13 @@ export function makePlan(options: {
       return {
         id: zone.id,
         twin: zone.twin,
+        ...(zone.machine !== undefined && { machine: zone.machine }),
         switches: Array.from({ length: zone.switches }, (_, at) => `${zone.id}${at + 1}` as SwitchId),
         media: Array.from({ length: zone.media }, (_, at) => ({
           // The usual single one goes by its zone's name.
           id: (zone.media === 1 ? zone.id : `${zone.id}${at + 1}`) as string as MediaId,
           ports: mediaPortsOf(share, zone.media, at),
+          ...(zone.mediaAddresses && { address: zone.mediaAddresses[at]! }),
         })),
         capacity: zone.capacity,
       };

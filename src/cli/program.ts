@@ -33,8 +33,10 @@ export async function runCommandLine(argv: readonly string[]): Promise<number> {
     .option('--topology <file>', 'what runs where', defaultTopology)
     .option('--dc <name>', 'which data centre of the topology this is, where it describes several')
     .option('--dc-certificates <dir>', 'ca.crt, dc.crt and dc.key (default: DATA/tls/dc)')
+    .option('--machine <name>', 'which machine of the topology this is, where it describes several')
+    .option('--machine-certificates <dir>', 'ca.crt, machine.crt and machine.key (default: DATA/tls/machine)')
     .option('--config <dir>', 'the account that an empty installation begins with', defaultConfig)
-    .option('--bind <address>', 'the address to listen on', '127.0.0.1')
+    .option('--bind <address>', 'the address to listen on (default: 127.0.0.1, or the machine’s)')
     .option('--log-level <level>', 'debug, info, warn or error', 'info')
     .option('--verbose', 'logs on stderr instead of files', false)
     .action(async (options: UpOptions) => {

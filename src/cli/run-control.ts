@@ -1,12 +1,6 @@
 import { startControl } from '../control/index.ts';
-import {
-  controlSocket,
-  databaseFile,
-  edgeSocket,
-  launcherSocket,
-  switchSocket,
-  zoneSocket,
-} from './paths.ts';
+import { controlSocket, databaseFile, launcherSocket } from './paths.ts';
+import { isHere, placeOf } from './places.ts';
 import type { ProcessContext } from './process-context.ts';
 import { openState } from './state-engine.ts';
 
@@ -14,16 +8,21 @@ export async function runControl(context: ProcessContext): Promise<() => Promise
   const { plan, planFile, self, clock, random, log } = context;
   const { data } = plan;
   // Snapshots are written in the first zone's environment; both zones read both.
-  const state = await openState(context, plan.zones[0]!);
+  const state = await openState(context, plan.zones.find((zone) => isHere(plan, zone)) ?? plan.zones[0]!);
+  const machineOf = (all: readonly { readonly id: string; readonly machine?: string }[], role: string) =>
+    all.flatMap((one): [string, string][] =>
+      isHere(plan, one) ? [] : [[`${role} ${one.id}`, one.machine ?? '']],
+    );
   const control = await startControl({
-    self,
+    // Of several machines each has a control, which the others' processes know by its machine.
+    self: plan.machine === undefined ? self : { ...self, id: `control-${plan.machine}` },
     socket: controlSocket(data),
     peers: {
-      zones: plan.zones.map(({ id }) => ({ id, socket: zoneSocket(data, id) })),
+      zones: plan.zones.map(({ id }) => ({ id, place: placeOf(plan, 'zone', id) })),
       switches: plan.zones.flatMap(({ switches }) =>
-        switches.map((id) => ({ id, socket: switchSocket(data, id) })),
+        switches.map((id) => ({ id, place: placeOf(plan, 'switch', id) })),
       ),
-      edges: plan.edges.map(({ id }) => ({ id, socket: edgeSocket(data, id) })),
+      edges: plan.edges.map(({ id }) => ({ id, place: placeOf(plan, 'edge', id) })),
       launcher: launcherSocket(data),
     },
     shape: {
@@ -34,6 +33,7 @@ export async function runControl(context: ProcessContext): Promise<() => Promise
       })),
       edges: plan.edges.map(({ id }) => id),
       planFile,
+      elsewhere: new Map([...machineOf(plan.zones, 'zone'), ...machineOf(plan.edges, 'edge')]),
     },
     databaseFile: databaseFile(data),
     http: plan.http,

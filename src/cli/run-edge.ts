@@ -1,6 +1,7 @@
 import type { EdgeId } from '../base/index.ts';
 import { startEdge } from '../edge/index.ts';
 import { certificateFile, certificateKeyFile, edgeSocket } from './paths.ts';
+import { doorOf } from './places.ts';
 import { edgeNamed, type ProcessContext, tokensOf } from './process-context.ts';
 import { openReader } from './state-engine.ts';
 
@@ -20,6 +21,7 @@ export async function runEdge(context: ProcessContext, id: string): Promise<() =
       ...((transport === 'tls' || transport === 'wss') && { tls }),
     })),
     linkPath: edgeSocket(plan.data, id),
+    remoteDoor: doorOf(plan, 'edge', id),
     tokens: tokensOf(plan),
     state,
     clock,

@@ -3,6 +3,7 @@ import type { MediaId } from '../base/index.ts';
 import { connectLink } from '../link/index.ts';
 import { type SupervisorToMedia, startMedia } from '../media/index.ts';
 import { mediaSocket, mirrorSocket, zoneSocket } from './paths.ts';
+import { doorOf, isHere } from './places.ts';
 import { type ProcessContext, zoneNamed, zoneOfMedia } from './process-context.ts';
 
 const STATS_MS = 1000;
@@ -13,12 +14,14 @@ export async function runMedia(context: ProcessContext, id: string): Promise<() 
   const index = zone.media.findIndex((media) => media.id === (id as MediaId));
   const { ports } = zone.media[index]!;
   // The twin's media process of the same place stands by for this one.
-  const twin = zoneNamed(plan, zone.twin).media[index];
+  const twinZone = zoneNamed(plan, zone.twin);
+  const twin = isHere(plan, twinZone) ? twinZone.media[index] : undefined;
   const media = await startMedia({
     id: id as MediaId,
     addresses: isIPv6(plan.mediaAddress) ? { 6: plan.mediaAddress } : { 4: plan.mediaAddress },
     portRange: { first: ports.from, last: ports.to },
     listenPath: mediaSocket(plan.data, id),
+    remoteDoor: doorOf(plan, 'media', id),
     mirrorPath: mirrorSocket(plan.data, id),
     ...(twin && { twinMirrorPath: mirrorSocket(plan.data, twin.id) }),
     clock,

@@ -3,7 +3,8 @@ import { watchDirectories, watchServing } from '../directory/index.ts';
 import { bootId } from '../native/index.ts';
 import { loadOrCreateKeyFile, openVault, sealer } from '../state/index.ts';
 import { startSwitch } from '../switch/index.ts';
-import { edgeSocket, mediaSocket, pairKeyFile, switchSocket, zoneSocket } from './paths.ts';
+import { pairKeyFile, switchSocket, zoneSocket } from './paths.ts';
+import { doorOf, placeOf } from './places.ts';
 import { type ProcessContext, pairSecret, tokensOf, zoneNamed, zoneOfSwitch } from './process-context.ts';
 import { openAdoptersState } from './state-engine.ts';
 import { usageMeter } from './usage.ts';
@@ -29,9 +30,10 @@ export async function runSwitch(context: ProcessContext, id: string): Promise<()
     preferredMedia: zone.media[zone.switches.indexOf(id as SwitchId) % zone.media.length]!.id,
     self,
     socket: switchSocket(plan.data, id),
+    remoteDoor: doorOf(plan, 'switch', id),
     zoneSocket: zoneSocket(plan.data, zone.id),
-    edgeSockets: plan.edges.map((edge) => edgeSocket(plan.data, edge.id)),
-    mediaSockets: pair.flatMap(({ media }) => media.map((one) => mediaSocket(plan.data, one.id))),
+    edges: plan.edges.map((edge) => placeOf(plan, 'edge', edge.id)),
+    media: pair.flatMap(({ media }) => media.map((one) => placeOf(plan, 'media', one.id))),
     clock,
     random,
     state,

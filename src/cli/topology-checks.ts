@@ -9,9 +9,11 @@ export type Path = readonly (string | number)[];
 
 /** What is sound of the part of a file that says what runs in one place. */
 export interface LooseInstallation {
+  readonly machines?: readonly (LooseMachine | undefined)[] | undefined;
   readonly edges?: readonly (
     | {
         readonly id?: string;
+        readonly machine?: string | undefined;
         readonly listeners?: readonly (
           | {
               readonly transport?: string;
@@ -28,9 +30,20 @@ export interface LooseInstallation {
   readonly zones?: readonly (LooseZone | undefined)[];
 }
 
+interface LooseMachine {
+  readonly id?: string;
+  readonly address?: string;
+  readonly 'link-ports'?: unknown;
+  readonly 'media-device'?: string | undefined;
+  readonly 'media-command'?: readonly unknown[] | undefined;
+}
+
 interface LooseZone {
   readonly id?: string;
   readonly twin?: string;
+  readonly machine?: string | undefined;
+  readonly media?: unknown;
+  readonly 'media-addresses'?: readonly (string | undefined)[] | undefined;
   readonly capacity?: { readonly calls?: unknown; readonly 'media-ports'?: unknown };
 }
 
@@ -104,10 +117,10 @@ function checkPorts(
   const report = reportTo(context);
   const { portBase } = context;
   const edgeNames = new Names('edge', context);
-  /** Offset and kind of port → who has it. TCP and UDP do not collide. */
+  /** Machine, offset and kind of port → who has it. TCP and UDP do not collide. */
   const ports = new Map<string, string>();
-  const claimPort = (kind: 'tcp' | 'udp', offset: number, who: string, path: Path): void => {
-    const key = `${kind} ${offset}`;
+  const claimPort = (kind: 'tcp' | 'udp', offset: number, who: string, path: Path, machine = ''): void => {
+    const key = `${machine} ${kind} ${offset}`;
     const holder = ports.get(key);
     if (holder !== undefined) report(path, `offset ${offset} is taken by both ${holder} and ${who}`);
     else ports.set(key, who);
@@ -125,17 +138,16 @@ function checkPorts(
       for (const proxy of listener.door ?? [])
         if (proxy !== undefined && isIP(proxy) === 0) report(door, `"${proxy}" is no IP address`);
       const kind = listener.transport === 'udp' ? 'udp' : 'tcp';
-      claimPort(kind, Number(listener.offset), `${listener.transport} of edge "${edge.id}"`, [
-        ...at,
-        'edges',
-        index,
-        'listeners',
-        which,
-      ]);
+      const path = [...at, 'edges', index, 'listeners', which];
+      const who = `${listener.transport} of edge "${edge.id}"`;
+      claimPort(kind, Number(listener.offset), who, path, edge.machine);
     });
   });
-  for (const key of ['plain', 'tls'] as const)
-    if (http?.[key] !== undefined) claimPort('tcp', Number(http[key]), `http ${key}`, [...at, 'http', key]);
+  // Every machine has a control.
+  for (const machine of new Set(['', ...edges.map((edge) => edge?.machine ?? '')]))
+    for (const key of ['plain', 'tls'] as const)
+      if (http?.[key] !== undefined)
+        claimPort('tcp', Number(http[key]), `http ${key}`, [...at, 'http', key], machine);
 }
 
 /** Twins name each other. */

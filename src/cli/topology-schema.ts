@@ -11,11 +11,26 @@ export async function topologySchemas() {
       `a name of lower-case letters, digits and hyphens, at most ${max}`,
     );
   const offset = () => wholeNumber(0, 999);
+  const machine = () => name(20).optional();
+  const address = () => matching(/^[0-9a-fA-F.:]{2,45}$/, 'an IP address');
   /** What runs in one place. */
   const installation = {
+    machines: list(
+      record({
+        id: name(20),
+        address: address(),
+        'link-ports': wholeNumber(1024, 65_000),
+        'media-device': matching(/^[A-Za-z0-9_.@-]{1,15}$/, 'the name of a network interface').optional(),
+        'media-command': list(text(1000), 20).min(1, 'must name a program').optional(),
+      }),
+      64,
+    )
+      .min(1, 'must name at least one machine')
+      .optional(),
     edges: list(
       record({
         id: name(20),
+        machine: machine(),
         listeners: list(
           record({
             transport: oneOf(['udp', 'tcp', 'tls', 'ws', 'wss']),
@@ -37,6 +52,8 @@ export async function topologySchemas() {
         // The ids of switches are the zone's with a number.
         id: matching(/^[a-z]{1,8}$/, 'one to eight lower-case letters'),
         twin: matching(/^[a-z]{1,8}$/, 'the id of another zone'),
+        machine: machine(),
+        'media-addresses': list(address(), 16).min(1, 'must name at least one address').optional(),
         switches: wholeNumber(1, 64),
         media: wholeNumber(1, 16),
         capacity: record({

@@ -14,6 +14,7 @@ import {
   reportTo,
   shareOf,
 } from './topology-checks.ts';
+import { checkMachines } from './topology-machines.ts';
 import { topologySchemas } from './topology-schema.ts';
 import { readState, type StateTopology } from './topology-state.ts';
 
@@ -21,6 +22,8 @@ export { mediaPortsOf, type PortRange, parsePortRange } from './port-range.ts';
 
 /** What runs in one place, as a file of `sip-zones` says it. */
 export interface Topology {
+  /** Empty where everything runs on one machine, which then needs no name. */
+  readonly machines: readonly MachineTopology[];
   readonly edges: readonly EdgeTopology[];
   /** Offsets to the port base. */
   readonly http: { readonly plain: number; readonly tls: number };
@@ -35,8 +38,22 @@ export interface Topology {
   readonly places: Places;
 }
 
+/** One machine of several, on which `twinline up --machine ID` starts what is its. */
+export interface MachineTopology {
+  readonly id: string;
+  /** Where the others reach its links. */
+  readonly address: string;
+  /** The first port of its links; as many follow as there are processes. */
+  readonly linkPorts: number;
+  /** The interface on which addresses of media are put and taken away. */
+  readonly mediaDevice?: string;
+  /** In place of that: a program that does it, called with `take` or `leave` and the address. */
+  readonly mediaCommand?: readonly string[];
+}
+
 export interface EdgeTopology {
   readonly id: EdgeId;
+  readonly machine?: string;
   readonly listeners: readonly ListenerTopology[];
 }
 
@@ -50,6 +67,9 @@ export interface ListenerTopology {
 export interface ZoneTopology {
   readonly id: ZoneId;
   readonly twin: ZoneId;
+  readonly machine?: string;
+  /** Of each media process: an address of its own, which goes over to the twin's machine with its streams. */
+  readonly mediaAddresses?: readonly string[];
   readonly switches: number;
   readonly media: number;
   readonly capacity: { readonly calls: number; readonly callsPerSecond: number; readonly mediaPorts: number };
@@ -122,6 +142,13 @@ export async function readTopologies(
     dataCentres.map((one, index) => checkOne(one ?? {}, ['data-centres', index], zoneNames, context)),
   );
   checkDataCentres(dataCentres, read.sound.regions ?? [], context);
+  dataCentres.forEach((one, index) => {
+    if (one?.machines !== undefined)
+      reportTo(context)(
+        ['data-centres', index, 'machines'],
+        '"machines" belong to a file of one data centre; of several each is one machine',
+      );
+  });
   if (context.problems.length > 0 || read.value === undefined) return failed(inOrder(context.problems));
 
   const { value } = read;
@@ -186,6 +213,7 @@ async function checkOne(
   const state = await readState(context.file, said.state, (path, message) =>
     report([...at, ...path], message),
   );
+  checkMachines(said, state, at, context);
   return { range, state };
 }
 
@@ -204,7 +232,18 @@ type Installation = import('zod').infer<Awaited<ReturnType<typeof topologySchema
 function topologyOf(value: Installation, range: PortRange, state: StateTopology, places: Places): Topology {
   const share = shareOf(range, value.zones.length);
   return {
-    edges: value.edges.map((edge) => ({ id: edge.id as EdgeId, listeners: edge.listeners })),
+    machines: (value.machines ?? []).map((machine) => ({
+      id: machine.id,
+      address: machine.address,
+      linkPorts: machine['link-ports'],
+      ...(machine['media-device'] !== undefined && { mediaDevice: machine['media-device'] }),
+      ...(machine['media-command'] !== undefined && { mediaCommand: machine['media-command'] }),
+    })),
+    edges: value.edges.map(({ id, machine, listeners }) => ({
+      id: id as EdgeId,
+      ...(machine !== undefined && { machine }),
+      listeners,
+    })),
     http: value.http,
     mediaPorts: range,
     ...(value['keep-lost-phones'] !== undefined && { keepLostPhonesSec: value['keep-lost-phones'] }),
@@ -212,6 +251,8 @@ function topologyOf(value: Installation, range: PortRange, state: StateTopology,
     zones: value.zones.map((zone) => ({
       id: zone.id as ZoneId,
       twin: zone.twin as ZoneId,
+      ...(zone.machine !== undefined && { machine: zone.machine }),
+      ...(zone['media-addresses'] !== undefined && { mediaAddresses: zone['media-addresses'] }),
       switches: zone.switches,
       media: zone.media,
       // A range given on the command line may be narrower than the file's capacity needs: then it is the range that limits.

@@ -8,17 +8,26 @@ import { describeProblem, readAccountConfig } from '../directory/index.ts';
 import type { Peer } from '../link/index.ts';
 import { killExact, processStartTime, systemClock, systemRandom } from '../native/index.ts';
 import { banner, passwordLines } from './banner.ts';
-import { checkDataCentreCertificate, ensureCertificate } from './certificate.ts';
+import { checkDataCentreCertificate, checkMachineCertificate, ensureCertificate } from './certificate.ts';
 import { checkBind, checkDataDirectory, checkPorts } from './checks.ts';
 import { type ControlClient, connectControl } from './client.ts';
 import { type LaunchedRole, Launcher } from './launcher.ts';
 import { createLogger } from './logger.ts';
 import { commandName, packageVersion } from './package-root.ts';
-import { dcCertificateDir, keyDir, pairSecretFile, planFile, runDir } from './paths.ts';
+import {
+  dcCertificateDir,
+  keyDir,
+  machineCertificateDir,
+  pairKeyFile,
+  pairSecretFile,
+  planFile,
+  runDir,
+} from './paths.ts';
+import { isHere, linkPortsOf } from './places.ts';
 import { makePlan, type Plan } from './plan.ts';
 import { pairSecret } from './process-context.ts';
 import { checkStateEngine } from './state-engine.ts';
-import { parsePortRange, readTopology } from './topology.ts';
+import { type MachineTopology, parsePortRange, readTopology } from './topology.ts';
 
 /** Loading eleven processes on two cores that are busy with other things. */
 const READY_WITHIN_MS = 45_000;
@@ -34,8 +43,11 @@ export interface UpOptions {
   /** Which data centre of the topology this is. */
   readonly dc?: string;
   readonly dcCertificates?: string;
+  /** Which machine of the topology this is. */
+  readonly machine?: string;
+  readonly machineCertificates?: string;
   readonly config: string;
-  readonly bind: string;
+  readonly bind?: string;
   readonly verbose: boolean;
   readonly logLevel: string;
 }
@@ -114,7 +126,6 @@ async function prepare(options: UpOptions): Promise<Plan> {
       'bad_option',
       `--media-ports ${options.mediaPorts} must be two numbers between 1024 and 65535 such as 16384-32767`,
     );
-  const bind = checkBind(options.bind);
   const topology = await readTopology(options.topology, {
     portBase,
     ...(mediaPorts && { mediaPorts }),
@@ -122,6 +133,8 @@ async function prepare(options: UpOptions): Promise<Plan> {
   });
   if (!topology.ok)
     throw new TwinlineError('topology_invalid', topology.error.map(describeProblem).join('\n'));
+  const machine = machineNamed(options.machine, topology.value.machines);
+  const bind = checkBind(options.bind ?? machine?.address ?? '127.0.0.1');
   const config = await readAccountConfig(options.config, topology.value.places);
   if (!config.ok) throw new TwinlineError('config_invalid', config.error.map(describeProblem).join('\n'));
 
@@ -129,8 +142,14 @@ async function prepare(options: UpOptions): Promise<Plan> {
   await checkDataDirectory(data);
   const dcCertificates = options.dcCertificates ? resolve(options.dcCertificates) : dcCertificateDir(data);
   if (topology.value.dataCentre) checkDataCentreCertificate(dcCertificates, topology.value.dataCentre.id);
+  const machineCertificates = options.machineCertificates
+    ? resolve(options.machineCertificates)
+    : machineCertificateDir(data);
+  if (machine !== undefined) checkMachineCertificate(machineCertificates, machine.id);
   const plan = makePlan({
     topology: topology.value,
+    ...(machine !== undefined && { machine: machine.id }),
+    machineCertificates,
     data,
     launcher: { pid: process.pid, startTime: processStartTime(process.pid) },
     portBase,
@@ -144,13 +163,15 @@ async function prepare(options: UpOptions): Promise<Plan> {
   await refuseSecondLauncher(data);
   await endLeftovers(data);
   await checkPorts([
-    ...plan.edges.flatMap(({ listeners }) => listeners),
+    ...plan.edges.filter((edge) => isHere(plan, edge)).flatMap(({ listeners }) => listeners),
+    ...linkPortsOf(plan).map((place) => ({ transport: 'links', ...place })),
     { transport: 'http', ...plan.http },
     ...(plan.dataCentre ? [{ transport: 'data centres', ...plan.dataCentre.meet }] : []),
   ]);
   await mkdir(runDir(data), { recursive: true, mode: 0o700 });
   await chmod(runDir(data), 0o700);
-  await ensurePairSecret(data);
+  if (machine === undefined) await ensurePairSecret(data);
+  else checkSharedKeys(data);
   await checkStateEngine(plan.state, pairSecret(plan), { clock: systemClock, random: systemRandom });
   await ensureCertificate(data, [...new Set([bind.reachedBy, 'localhost', ...config.value.domains])]);
   return plan;
@@ -189,6 +210,37 @@ async function endLeftovers(data: string): Promise<void> {
   }
 }
 
+function machineNamed(
+  name: string | undefined,
+  machines: readonly MachineTopology[],
+): MachineTopology | undefined {
+  const ids = machines.map(({ id }) => id).join(', ');
+  const found = machines.find(({ id }) => id === name);
+  if (name === undefined && machines.length > 0)
+    throw new TwinlineError(
+      'bad_option',
+      `this topology describes several machines (${ids}): say with --machine which of them this is`,
+    );
+  if (name !== undefined && found === undefined)
+    throw new TwinlineError(
+      'bad_option',
+      ids === ''
+        ? `this topology describes one machine and no "${name}": leave --machine out`
+        : `there is no machine "${name}" in this topology; there is: ${ids}`,
+    );
+  return found;
+}
+
+/** Made by one machine alone they would not be the others'. */
+function checkSharedKeys(data: string): void {
+  for (const file of [pairSecretFile(data), pairKeyFile(data)])
+    if (!existsSync(file))
+      throw new TwinlineError(
+        'keys_missing',
+        `${file} is missing: every machine needs the same one; docs/machines.md says how to make it`,
+      );
+}
+
 async function ensurePairSecret(data: string): Promise<void> {
   await mkdir(keyDir(data), { recursive: true, mode: 0o700 });
   if (existsSync(pairSecretFile(data))) return;
@@ -203,11 +255,11 @@ async function bringUp(plan: Plan, launcher: Launcher, say: (text: string) => vo
     // Said at once: they are kept nowhere, and the rest of the start may yet fail.
     const { passwords } = await client.ask('fresh-passwords', {});
     if (passwords.length > 0) say(passwordLines(passwords));
-    for (const { id } of plan.edges) launcher.start('edge', id);
-    for (const { id } of plan.zones) launcher.start('zone', id);
+    for (const edge of plan.edges) if (isHere(plan, edge)) launcher.start('edge', edge.id);
+    for (const zone of plan.zones) if (isHere(plan, zone)) launcher.start('zone', zone.id);
     for (;;) {
       const status = await client.ask('status', {}).catch(() => undefined);
-      const missing = status === undefined ? ['control'] : whatIsMissing(status);
+      const missing = status === undefined ? ['control'] : whatIsMissing(status, plan);
       if (missing.length === 0) break;
       if (systemClock.nowMs() > untilMs)
         throw new TwinlineError(
@@ -237,17 +289,23 @@ async function controlWhenUp(plan: Plan, untilMs: number): Promise<ControlClient
   }
 }
 
-/** Every zone up and known to every edge as taking calls. */
-function whatIsMissing(status: InstallationStatus): string[] {
+/** Every zone of this machine up and known to every edge of it as taking calls. */
+function whatIsMissing(status: InstallationStatus, plan: Plan): string[] {
+  const here = new Set<string>(
+    [...plan.zones, ...plan.edges].filter((one) => isHere(plan, one)).map(({ id }) => id),
+  );
+  const zones = status.zones.filter(({ id }) => here.has(id));
   return [
-    ...status.zones.filter(({ state }) => state !== 'up').map(({ id }) => `zone ${id}`),
-    ...status.edges.flatMap((edge) =>
-      edge.state === 'up'
-        ? status.zones
-            .filter(({ id }) => !edge.openZones.includes(id))
-            .map(({ id }) => `zone ${id} behind edge ${edge.id}`)
-        : [`edge ${edge.id}`],
-    ),
+    ...zones.filter(({ state }) => state !== 'up').map(({ id }) => `zone ${id}`),
+    ...status.edges
+      .filter(({ id }) => here.has(id))
+      .flatMap((edge) =>
+        edge.state === 'up'
+          ? zones
+              .filter(({ id }) => !edge.openZones.includes(id))
+              .map(({ id }) => `zone ${id} behind edge ${edge.id}`)
+          : [`edge ${edge.id}`],
+      ),
   ];
 }
 

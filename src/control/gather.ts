@@ -7,6 +7,8 @@ export interface Shape {
   readonly zones: readonly ZoneShape[];
   readonly edges: readonly string[];
   readonly planFile: string;
+  /** What runs on other machines, as `zone b` or `edge edge2`, and on which. */
+  readonly elsewhere?: ReadonlyMap<string, string>;
 }
 
 /** Asks everybody at once; who does not answer is shown as what the kernel says of it. */
@@ -17,8 +19,8 @@ export async function gatherStatus(
 ): Promise<InstallationStatus> {
   const found = findProcesses(shape.planFile);
   const [zones, edges, registrations] = await Promise.all([
-    Promise.all(shape.zones.map((zone) => zoneState(zone, links, found))),
-    Promise.all(shape.edges.map((id) => edgeState(id, links, found))),
+    Promise.all(shape.zones.map((zone) => zoneState(zone, shape, links, found))),
+    Promise.all(shape.edges.map((id) => edgeState(id, shape, links, found))),
     countRegistrations().catch(() => undefined),
   ]);
   const control = found.find(({ role }) => role === 'control');
@@ -32,8 +34,27 @@ export async function gatherStatus(
   };
 }
 
-async function zoneState(zone: ZoneShape, links: Links, found: readonly FoundProcess[]): Promise<ZoneState> {
-  const supervisor = found.find(({ role, id }) => role === 'zone' && id === zone.id);
+/** On another machine a process is there when it is connected. */
+function findProcess(
+  role: 'zone' | 'edge',
+  id: string,
+  { elsewhere }: Shape,
+  links: Links,
+  found: readonly FoundProcess[],
+): Pick<FoundProcess, 'pid' | 'frozen' | 'rssKib'> | undefined {
+  if (elsewhere?.has(`${role} ${id}`) !== true)
+    return found.find((one) => one.role === role && one.id === id);
+  const pid = links.channel(role, id)?.peer.pid;
+  return pid === undefined ? undefined : { pid, frozen: false, rssKib: 0 };
+}
+
+async function zoneState(
+  zone: ZoneShape,
+  shape: Shape,
+  links: Links,
+  found: readonly FoundProcess[],
+): Promise<ZoneState> {
+  const supervisor = findProcess('zone', zone.id, shape, links, found);
   if (supervisor !== undefined && !supervisor.frozen) {
     const answer = await links.tryAsk<ZoneStatus>('zone', zone.id, 'status', {});
     if (answer !== undefined) return { ...answer, pid: supervisor.pid };
@@ -61,8 +82,13 @@ interface EdgeAnswer {
   }[];
 }
 
-async function edgeState(id: string, links: Links, found: readonly FoundProcess[]): Promise<EdgeState> {
-  const running = found.find((one) => one.role === 'edge' && one.id === id);
+async function edgeState(
+  id: string,
+  shape: Shape,
+  links: Links,
+  found: readonly FoundProcess[],
+): Promise<EdgeState> {
+  const running = findProcess('edge', id, shape, links, found);
   const answer =
     running === undefined || running.frozen
       ? undefined

@@ -1,11 +1,11 @@
 import { type Clock, type Logger, type Random, TwinlineError } from '../base/index.ts';
-import { type Channel, connectLink, type LinkClient, type Peer } from '../link/index.ts';
+import { type Channel, connectTo, type LinkClient, type LinkPlace, type Peer } from '../link/index.ts';
 
 /** Whom control talks to. */
 export interface Peers {
-  readonly zones: readonly { readonly id: string; readonly socket: string }[];
-  readonly switches: readonly { readonly id: string; readonly socket: string }[];
-  readonly edges: readonly { readonly id: string; readonly socket: string }[];
+  readonly zones: readonly { readonly id: string; readonly place: LinkPlace }[];
+  readonly switches: readonly { readonly id: string; readonly place: LinkPlace }[];
+  readonly edges: readonly { readonly id: string; readonly place: LinkPlace }[];
   readonly launcher: string;
 }
 
@@ -19,21 +19,21 @@ export class Links {
   readonly #clients = new Map<string, LinkClient>();
 
   constructor(peers: Peers, options: { self: Peer; clock: Clock; random: Random; log: Logger }) {
-    const connect = (role: Role, id: string, path: string): void => {
+    const connect = (role: Role, id: string, place: LinkPlace): void => {
       this.#clients.set(
         `${role} ${id}`,
-        connectLink({
+        connectTo({
           ...options,
-          path,
+          place,
           // Most of what is not there stays away for long: a killed zone.
           retry: { firstMs: 20, maxMs: 500 },
           onChannel: () => {},
         }),
       );
     };
-    for (const { id, socket } of peers.zones) connect('zone', id, socket);
-    for (const { id, socket } of peers.switches) connect('switch', id, socket);
-    for (const { id, socket } of peers.edges) connect('edge', id, socket);
+    for (const { id, place } of peers.zones) connect('zone', id, place);
+    for (const { id, place } of peers.switches) connect('switch', id, place);
+    for (const { id, place } of peers.edges) connect('edge', id, place);
     connect('launcher', 'launcher', peers.launcher);
   }
 

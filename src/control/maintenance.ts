@@ -4,7 +4,7 @@ import { isSameProcess, killExact } from '../native/index.ts';
 import type { InstallationStatus, Maintained } from './commands.ts';
 import type { Shape } from './gather.ts';
 import type { Links } from './links.ts';
-import { findProcesses, parseTarget, type Target } from './processes.ts';
+import { checkHere, findProcesses, parseTarget, type Target } from './processes.ts';
 
 /** Every switch of a zone lets go and is adopted, one after the other. */
 const DRAIN_WITHIN_MS = 25_000;
@@ -67,6 +67,7 @@ export class Maintenance {
         return { target: name, bundles: 0, calls: 0 };
       }
       case 'zone': {
+        checkHere(target, this.#options.shape.zones, this.#options.shape.elsewhere);
         await this.#checkOthersServe(target.id);
         const moved = await this.drain(name, true);
         await this.#end(target);
@@ -74,6 +75,7 @@ export class Maintenance {
         return moved;
       }
       case 'edge':
+        checkHere(target, this.#options.shape.zones, this.#options.shape.elsewhere);
         // The launcher starts it again by itself.
         await this.#end(target);
         await this.#serves(target.id);
@@ -86,17 +88,18 @@ export class Maintenance {
     }
   }
 
-  /** Everything that carries calls, one after the other: zone by zone, then edge by edge. */
+  /** Everything of this machine that carries calls, one after the other: zone by zone, then edge by edge. */
   async restartAll(): Promise<Maintained> {
     const { shape } = this.#options;
+    const isHere = (name: string): boolean => shape.elsewhere?.has(name) !== true;
     let calls = 0;
     let bundles = 0;
-    for (const zone of shape.zones) {
+    for (const zone of shape.zones.filter(({ id }) => isHere(`zone ${id}`))) {
       const moved = await this.restart(`zone ${zone.id}`);
       calls += moved.calls;
       bundles += moved.bundles;
     }
-    for (const edge of shape.edges) await this.restart(`edge ${edge}`);
+    for (const edge of shape.edges) if (isHere(`edge ${edge}`)) await this.restart(`edge ${edge}`);
     return { target: 'everything', bundles, calls };
   }
 

@@ -77,6 +77,21 @@ export function parseTarget(text: string, zones: readonly ZoneShape[], edges: re
   throw new TwinlineError('bad_target', `"${text}" names nothing here; there is: ${all}`);
 }
 
+/** Throws `elsewhere` for what runs on another machine: processes are signalled and started where they run. */
+export function checkHere(
+  { role, id }: Target,
+  zones: readonly ZoneShape[],
+  elsewhere: ReadonlyMap<string, string> = new Map(),
+): void {
+  const holder =
+    role === 'switch' || role === 'media'
+      ? zones.find((zone) => (role === 'switch' ? zone.switches : zone.media).includes(id))?.id
+      : undefined;
+  const machine = elsewhere.get(holder === undefined ? `${role} ${id}` : `zone ${holder}`);
+  if (machine !== undefined)
+    throw new TwinlineError('elsewhere', `${role} ${id} runs on machine ${machine}: say this there`);
+}
+
 /** A zone is its supervisor and all below it. The supervisor comes first, so that it restarts nothing. */
 export function processesOf(
   target: Target,

@@ -3,7 +3,7 @@ import type { ProcessRef } from '../link/index.ts';
 import { isSameProcess, killExact } from '../native/index.ts';
 import type { SignalledProcesses } from './commands.ts';
 import type { Shape } from './gather.ts';
-import { type FoundProcess, findProcesses, parseTarget, processesOf } from './processes.ts';
+import { checkHere, type FoundProcess, findProcesses, parseTarget, processesOf } from './processes.ts';
 
 const SIGNALS = { kill: 'SIGKILL', freeze: 'SIGSTOP', thaw: 'SIGCONT' } as const;
 /** A killed process with much memory takes the kernel some milliseconds. */
@@ -21,6 +21,7 @@ export async function signalTarget(
   options: { readonly clock: Clock; readonly log: Logger },
 ): Promise<SignalledProcesses> {
   const target = parseTarget(targetText, shape.zones, shape.edges);
+  checkHere(target, shape.zones, shape.elsewhere);
   const name = `${target.role} ${target.id}`;
   if (target.role === 'control' && verb === 'freeze')
     throw new TwinlineError('bad_target', 'control cannot be frozen: nobody could thaw it');

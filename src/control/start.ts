@@ -18,7 +18,7 @@ import { startHttp } from './http.ts';
 import { Links, type Peers } from './links.ts';
 import { Maintenance } from './maintenance.ts';
 import { joinEdgeMetrics, renderMetrics } from './metrics.ts';
-import { findProcesses, parseTarget } from './processes.ts';
+import { checkHere, findProcesses, parseTarget } from './processes.ts';
 import { keepRecords } from './records.ts';
 import { signalTarget } from './signal.ts';
 
@@ -90,6 +90,7 @@ export async function startControl(options: ControlOptions): Promise<Control> {
 
   const start = async (targetText: string): Promise<{ target: string }> => {
     const target = parseTarget(targetText, shape.zones, shape.edges);
+    checkHere(target, shape.zones, shape.elsewhere);
     const name = `${target.role} ${target.id}`;
     if (target.role !== 'zone' && target.role !== 'edge')
       throw new TwinlineError('starts_itself', `${name} is started again by itself when it ends`);

@@ -1,5 +1,5 @@
 import type { Clock, EdgeId, FlowId, Logger, Random, SwitchId, Tokens, ZoneId } from '../base/index.ts';
-import type { TransportName } from '../link/index.ts';
+import type { RemoteDoor, TransportName } from '../link/index.ts';
 import type { StatePort } from '../state/index.ts';
 import type { DoorOptions } from './door.ts';
 import type { EdgeLimits } from './limits.ts';
@@ -39,6 +39,8 @@ export interface EdgeOptions extends Omit<EdgeCoreOptions, 'transports'> {
   readonly udp?: 'kernel' | 'dgram';
   /** Path of the Unix socket that switches and control connect to. */
   readonly linkPath: string;
+  /** And where those of another machine do. */
+  readonly remoteDoor?: RemoteDoor | undefined;
 }
 
 export interface ListenerOptions {

@@ -1,5 +1,5 @@
 import { type FlowId, TwinlineError } from '../base/index.ts';
-import { type Channel, type Frame, type LinkListener, listenLink } from '../link/index.ts';
+import { type Channel, type Frame, type LinkListener, listenAt } from '../link/index.ts';
 import { processStartTime } from '../native/index.ts';
 import { type ClientCertificate, Connections } from './connections.ts';
 import { EdgeCore } from './core.ts';
@@ -83,10 +83,11 @@ class RunningEdge implements Edge {
       this.#listeners.push(await this.#listen(listener, index));
     }
     // Last: whoever connects finds the listeners open.
-    const { id, clock, log, linkPath } = this.#options;
+    const { id, clock, log, linkPath, remoteDoor } = this.#options;
     const self = { role: 'edge', id, pid: process.pid, startTime: processStartTime(process.pid) };
-    this.#link = await listenLink({
+    this.#link = await listenAt({
       path: linkPath,
+      remote: remoteDoor,
       self,
       clock,
       log,

@@ -311,8 +311,12 @@ export class Connection implements Channel {
   }
 
   #watch(ping: { readonly everyMs: number; readonly timeoutMs: number }): void {
+    const dueMs = this.#clock.nowMs() + ping.everyMs;
     this.#timer = this.#clock.after(ping.everyMs, () => {
-      if (this.#clock.nowMs() - this.#heardMs > ping.timeoutMs) {
+      const nowMs = this.#clock.nowMs();
+      // When it was we who stood still, what the peer said meanwhile waits to be read.
+      const stoodStill = nowMs - dueMs > ping.everyMs;
+      if (!stoodStill && nowMs - this.#heardMs > ping.timeoutMs) {
         this.#broken(`nothing heard for ${ping.timeoutMs} ms`);
         return;
       }

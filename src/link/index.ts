@@ -12,6 +12,14 @@ export {
   type LinkState,
   SIP_ACKNOWLEDGE_MS,
 } from './options.ts';
+export {
+  connectTo,
+  type LinkPlace,
+  listenAt,
+  listenRemotely,
+  type RemoteDoor,
+  type RemotePlace,
+} from './place.ts';
 export * from './protocol.ts';
 export { connectTlsLink, type LinkCredentials, listenTlsLink } from './tls.ts';
 export { connectLink, listenLink } from './unix.ts';

@@ -8,6 +8,7 @@ import {
 } from 'node:tls';
 import { TwinlineError } from '../base/index.ts';
 import { Acceptor } from './acceptor.ts';
+import type { Peer } from './channel.ts';
 import { keepConnected } from './client.ts';
 import type { ConnectOptions, LinkClient, LinkListener, LinkOptions } from './options.ts';
 
@@ -30,9 +31,11 @@ export async function listenTlsLink(
     readonly host: string;
     readonly port: number;
     readonly credentials: LinkCredentials;
+    /** The name that the certificate of this peer must bear; undefined: none does. Default `role:id`. */
+    readonly certificateOf?: (peer: Peer) => string | undefined;
   },
 ): Promise<LinkListener & { readonly port: number; reload(credentials: LinkCredentials): void }> {
-  const { host, port, credentials, log } = options;
+  const { host, port, credentials, log, certificateOf = ownName } = options;
   const acceptor = new Acceptor(options, true);
   const server = createServer({
     ...credentials,
@@ -59,9 +62,11 @@ export async function listenTlsLink(
     }
     socket.setNoDelay(true);
     const names = namesOf(socket.getPeerCertificate());
-    acceptor.accept(socket, ({ role, id }) =>
-      names.includes(`${role}:${id}`) ? undefined : mismatch(`${role}:${id}`, names),
-    );
+    acceptor.accept(socket, (peer) => {
+      const wanted = certificateOf(peer);
+      if (wanted === undefined) return `${ownName(peer)} has no business here`;
+      return names.includes(wanted) ? undefined : mismatch(wanted, names);
+    });
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause: NodeJS.ErrnoException) =>
@@ -98,16 +103,17 @@ export function connectTlsLink(
     readonly port: number;
     /** Read anew for each attempt, so that a renewed certificate is used without a restart. */
     readonly credentials: LinkCredentials | (() => LinkCredentials);
-    /** Whom we mean to reach: the certificate and the greeting must bear this name. */
+    /** Whom we mean to reach: the greeting must bear this name, and the certificate. */
     readonly expect: { readonly role: string; readonly id: string };
+    /** The name in the certificate, where it is not `role:id`. */
+    readonly certificate?: string;
   },
 ): LinkClient {
   const { host, port, credentials, expect } = options;
-  const expected = `${expect.role}:${expect.id}`;
+  const greeted = ownName(expect);
+  const expected = options.certificate ?? greeted;
   const refuse = (peer: { readonly role: string; readonly id: string }): string | undefined =>
-    `${peer.role}:${peer.id}` === expected
-      ? undefined
-      : `${peer.role}:${peer.id} answers where ${expected} was meant`;
+    ownName(peer) === greeted ? undefined : `${ownName(peer)} answers where ${greeted} was meant`;
   return keepConnected(
     {
       open: () =>
@@ -162,6 +168,8 @@ function namesOf(certificate: PeerCertificate | DetailedPeerCertificate): string
   }
   return names;
 }
+
+const ownName = ({ role, id }: { readonly role: string; readonly id: string }): string => `${role}:${id}`;
 
 const mismatch = (wanted: string, names: readonly string[]): string =>
   `the certificate is for ${names.join(', ') || 'nobody'}, not for ${wanted}`;

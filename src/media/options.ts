@@ -1,4 +1,5 @@
 import type { Clock, Logger, MediaId, Random, StreamId } from '../base/index.ts';
+import type { RemoteDoor } from '../link/index.ts';
 import type { HandedOver } from './protocol.ts';
 
 /** What a media process is told by whoever starts it. */
@@ -12,6 +13,8 @@ export interface MediaOptions {
   readonly linkAddresses?: readonly string[];
   /** Unix socket that switches connect to (`link`). Its directory must be 0700. */
   readonly listenPath: string;
+  /** Where switches of another machine connect to. */
+  readonly remoteDoor?: RemoteDoor | undefined;
   /** Unix socket where this process stands by for its twin. */
   readonly mirrorPath: string;
   /** The twin's `mirrorPath`. Absent: nobody stands by for this process. */

@@ -1,5 +1,5 @@
 import { type BundleId, type MediaId, type StreamId, type Timer, TwinlineError } from '../base/index.ts';
-import { type Channel, type Frame, listenLink, type Peer, PROTOCOL_VERSION } from '../link/index.ts';
+import { type Channel, type Frame, listenAt, type Peer, PROTOCOL_VERSION } from '../link/index.ts';
 import {
   canPassDescriptors,
   openUdpLoop,
@@ -134,12 +134,13 @@ class Media implements MediaProcess {
   }
 
   async start(): Promise<this> {
-    const { id, clock, log, listenPath, mirrorPath } = this.#options;
+    const { id, clock, log, listenPath, remoteDoor, mirrorPath } = this.#options;
     // On a full machine voice would else wait its turn: 15 runnable processes on two cores made gaps of 170 to 510 ms out of 80 to 125.
     if (this.#options.priority !== 'ordinary') raisePriority();
     warmUp(clock.nowMs());
-    this.#listener = await listenLink({
+    this.#listener = await listenAt({
       path: listenPath,
+      remote: remoteDoor,
       self: { role: 'media', id, pid: process.pid, startTime: processStartTime(process.pid) },
       clock,
       log,

@@ -1,5 +1,5 @@
-import type { Channel, LinkClient, Peer } from '../link/index.ts';
-import { connectLink, listenLink, SIP_ACKNOWLEDGE_MS } from '../link/index.ts';
+import type { Channel, LinkClient, LinkPlace, Peer, RemoteDoor } from '../link/index.ts';
+import { connectTo, listenAt, SIP_ACKNOWLEDGE_MS } from '../link/index.ts';
 import { CallSwitch, type CallSwitchOptions } from './switch.ts';
 
 export interface SwitchOptions extends CallSwitchOptions {
@@ -7,9 +7,11 @@ export interface SwitchOptions extends CallSwitchOptions {
   readonly self: Peer;
   /** Where control reaches us. */
   readonly socket: string;
+  /** And from another machine. */
+  readonly remoteDoor?: RemoteDoor | undefined;
   readonly zoneSocket: string;
-  readonly edgeSockets: readonly string[];
-  readonly mediaSockets: readonly string[];
+  readonly edges: readonly LinkPlace[];
+  readonly media: readonly LinkPlace[];
 }
 
 /** Runs a call switch in this process. Resolves once it listens; it connects, and connects again, by itself. */
@@ -18,11 +20,12 @@ export async function startSwitch(
 ): Promise<{ callSwitch: CallSwitch; stop(): Promise<void> }> {
   const { self, clock, random, log } = options;
   const callSwitch = new CallSwitch(options);
-  const connect = (path: string, onChannel: (channel: Channel) => void, more = {}): LinkClient =>
-    connectLink({ path, self, clock, random, log, onChannel, ...more });
+  const connect = (place: LinkPlace, onChannel: (channel: Channel) => void, more = {}): LinkClient =>
+    connectTo({ place, self, clock, random, log, onChannel, ...more });
   const toEdge = { acknowledgeMs: SIP_ACKNOWLEDGE_MS };
-  const listener = await listenLink({
+  const listener = await listenAt({
     path: options.socket,
+    remote: options.remoteDoor,
     self,
     clock,
     log,
@@ -31,8 +34,8 @@ export async function startSwitch(
       peer.role === 'control' ? undefined : `a switch is not reached by a ${peer.role} here`,
   });
   const clients = [
-    ...options.edgeSockets.map((path) => connect(path, (channel) => callSwitch.acceptEdge(channel), toEdge)),
-    ...options.mediaSockets.map((path) => connect(path, (channel) => callSwitch.acceptMedia(channel))),
+    ...options.edges.map((place) => connect(place, (channel) => callSwitch.acceptEdge(channel), toEdge)),
+    ...options.media.map((place) => connect(place, (channel) => callSwitch.acceptMedia(channel))),
     connect(options.zoneSocket, (channel) => callSwitch.acceptZone(channel)),
   ];
   return {

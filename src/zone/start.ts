@@ -1,6 +1,14 @@
 import { spawn } from 'node:child_process';
 import type { Clock, Logger, Random, SwitchId, ZoneId } from '../base/index.ts';
-import { type Channel, connectLink, listenLink, type Peer, type ProcessRef } from '../link/index.ts';
+import {
+  type Channel,
+  connectTo,
+  type LinkPlace,
+  listenAt,
+  type Peer,
+  type ProcessRef,
+  type RemoteDoor,
+} from '../link/index.ts';
 import { isSameProcess, killExact, processStartTime } from '../native/index.ts';
 import type { StatePort } from '../state/index.ts';
 import type { ChildRole, SpawnedProcess, Spawner } from './children.ts';
@@ -15,11 +23,13 @@ const GONE_POLL_MS = 1;
 
 export interface ZoneOptions {
   readonly zone: ZoneId;
-  readonly twin?: { readonly id: ZoneId; readonly socket: string };
+  readonly twin?: { readonly id: ZoneId; readonly place: LinkPlace };
   readonly switches: readonly SwitchId[];
   readonly media: readonly string[];
   /** Where this zone's children and its twin reach the supervisor. */
   readonly socket: string;
+  /** Where the twin does, and control, from another machine. */
+  readonly remoteDoor?: RemoteDoor | undefined;
   /** The command line of a child. */
   readonly command: (
     role: ChildRole,
@@ -40,6 +50,7 @@ export async function startZone(
   const supervisor = new Supervisor({
     zone,
     twin: twin?.id,
+    twinElsewhere: twin !== undefined && typeof twin.place !== 'string',
     switches: options.switches,
     media: options.media,
     clock,
@@ -50,8 +61,9 @@ export async function startZone(
     look: readProcessFacts,
     log,
   });
-  const listener = await listenLink({
+  const listener = await listenAt({
     path: options.socket,
+    remote: options.remoteDoor,
     self,
     clock,
     log,
@@ -60,8 +72,8 @@ export async function startZone(
   // One channel between the two supervisors is enough: the one whose name sorts first connects.
   const connector =
     twin !== undefined && zone < twin.id
-      ? connectLink({
-          path: twin.socket,
+      ? connectTo({
+          place: twin.place,
           self,
           clock,
           random,

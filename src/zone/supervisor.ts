@@ -42,6 +42,8 @@ const COURTESY_MS = 300;
 export interface SupervisorOptions {
   readonly zone: ZoneId;
   readonly twin: ZoneId | undefined;
+  /** The twin runs on another machine: its processes cannot be ended from here. */
+  readonly twinElsewhere?: boolean;
   readonly switches: readonly SwitchId[];
   readonly media: readonly string[];
   readonly clock: Clock;
@@ -320,6 +322,11 @@ export class Supervisor {
     this.#heartbeat.forget('twin');
     const { log, ender } = this.#options;
     log.warn({ twin: twin.channel.peer.id, why }, 'twin.gone');
+    if (this.#options.twinElsewhere === true) {
+      twin.channel.close(why);
+      this.#tellSwitches();
+      return;
+    }
     const adopted = this.#grants.serially(async () => {
       const supervisor = twin.processes.find((process) => process.role === 'zone');
       if (supervisor !== undefined && ender.running(supervisor) && this.#options.zone > supervisor.id) {
