@@ -2,6 +2,15 @@
  * RTP, RTCP, SRTP and telephone events: octets read and rewritten in place, state as plain data. No sockets, no clock; ciphers
  * come from `native`.
  */
+export {
+  burstRatio,
+  type CallMeasures,
+  type CallQuality,
+  type CodecImpairment,
+  callQuality,
+  impairmentOf,
+  mosOf,
+} from './e-model.ts';
 export { compactNtp, type NtpTime, ntpOf, roundTripMs, utcMsOf } from './ntp.ts';
 export {
   isRtcp,
