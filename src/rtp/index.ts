@@ -11,6 +11,7 @@ export {
   impairmentOf,
   mosOf,
 } from './e-model.ts';
+export { JitterBuffer, type JitterCounts, type JitterLimits, type JitterPull } from './jitter-buffer.ts';
 export { compactNtp, type NtpTime, ntpOf, roundTripMs, utcMsOf } from './ntp.ts';
 export {
   isRtcp,
