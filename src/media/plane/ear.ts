@@ -1,0 +1,237 @@
+import {
+  createDecoder,
+  createResampler,
+  type Decoder,
+  FRAME_MS,
+  type Pcm,
+  type Resampler,
+  type SampleRateHz,
+  sampleRateOf,
+  samplesPerFrame,
+} from '../../audio/index.ts';
+import {
+  JitterBuffer,
+  rtpPayloadEnd,
+  rtpPayloadType,
+  rtpSequence,
+  rtpSsrc,
+  rtpTimestamp,
+} from '../../rtp/index.ts';
+import type { StreamCodec } from '../protocol.ts';
+import { PlayOut, SHORTEN_MS } from './play-out.ts';
+
+/** A wait that is so much too long or too short is corrected, a period at a time. */
+const TOLERANCE_MS = 15;
+/** Further off it is corrected even where it might be heard. */
+const URGENT_MS = 80;
+/** Else at most every so many frames. */
+const CORRECT_EVERY = 5;
+/** A frame is made of at most so many pulls: 10 ms packets, some of which are late. */
+const MOST_PULLS = 32;
+/** RFC 3389. */
+const COMFORT_NOISE = 'cn';
+const TELEPHONE_EVENT = 'telephone-event';
+/** These have no way of their own to conceal a loss. */
+const CONCEALED_HERE = new Set(['pcmu', 'pcma', 'g722']);
+
+export const isAudio = (codec: StreamCodec): boolean =>
+  codec.name !== TELEPHONE_EVENT && codec.name !== COMFORT_NOISE;
+export const isDecodable = (codec: StreamCodec): boolean => sampleRateOf(codec) !== undefined;
+
+/** How a payload type is heard. */
+interface Hearable {
+  readonly codec: StreamCodec;
+  /** Made with the first packet. */
+  decoder: Decoder | undefined;
+  failed: boolean;
+}
+
+/**
+ * Listens to what one peer says: its packets, in any order, become a frame of samples at each tick. Made when somebody wants to hear it,
+ * released when nobody does any more. Holds native memory.
+ */
+export class Ear {
+  readonly buffer = new JitterBuffer();
+  /** By payload type: 1 for what is to be given to `receive`. */
+  readonly wants = new Uint8Array(128);
+  /** The present frame: lent until the next tick. */
+  frame: Pcm;
+  /** There is something to hear: not so before the first packet and after a long quiet. */
+  speaking = false;
+  /** Some of the present frame was made up. */
+  concealed = false;
+  rateHz: SampleRateHz;
+  #codecs: readonly StreamCodec[] = [];
+  readonly #types = new Map<number, Hearable>();
+  #playOut: PlayOut;
+  /** What is being played. */
+  #now: Hearable | undefined;
+  #comfort = false;
+  readonly #resamplers = new Map<SampleRateHz, { resampler: Resampler; frame: Pcm; tick: number }>();
+  #tick = -1;
+  #corrected = 0;
+
+  constructor(codecs: readonly StreamCodec[]) {
+    this.setCodecs(codecs);
+    const first = codecs.find((codec) => isAudio(codec) && isDecodable(codec));
+    this.rateHz = (first && sampleRateOf(first)) ?? 8000;
+    this.#playOut = new PlayOut(this.rateHz);
+    this.frame = new Int16Array(samplesPerFrame(this.rateHz));
+  }
+
+  /** What the peer may send now. Decoders of codecs that stay go on. */
+  setCodecs(codecs: readonly StreamCodec[]): void {
+    if (codecs === this.#codecs) return;
+    this.#codecs = codecs;
+    for (const [type, { codec, decoder }] of this.#types) {
+      const same = codecs.some((other) => other.payloadType === type && other.name === codec.name);
+      if (same) continue;
+      if (this.#now?.decoder === decoder) this.#now = undefined;
+      decoder?.release();
+      this.#types.delete(type);
+    }
+    for (const codec of codecs)
+      if (!this.#types.has(codec.payloadType) && (isDecodable(codec) || !isAudio(codec)))
+        this.#types.set(codec.payloadType, { codec, decoder: undefined, failed: false });
+  }
+
+  /** A genuine RTP packet, opened. */
+  receive(packet: Uint8Array, headerLength: number, length: number, nowMs: number): void {
+    const heard = this.#types.get(rtpPayloadType(packet));
+    const end = rtpPayloadEnd(packet, headerLength, length);
+    if (heard === undefined || end < 0) return;
+    const { name, clockRateHz } = heard.codec;
+    const ssrc = rtpSsrc(packet);
+    const sequence = rtpSequence(packet);
+    const timestamp = rtpTimestamp(packet);
+    if (name === TELEPHONE_EVENT) this.buffer.skip(ssrc, clockRateHz, sequence, timestamp, nowMs);
+    else
+      this.buffer.insert(
+        ssrc,
+        rtpPayloadType(packet),
+        clockRateHz,
+        sequence,
+        timestamp,
+        packet,
+        headerLength,
+        end,
+        nowMs,
+      );
+  }
+
+  /** Makes the frame of this tick, which is due at `dueMs`. */
+  listen(tick: number, dueMs: number): void {
+    if (tick === this.#tick) return;
+    this.#tick = tick;
+    this.concealed = false;
+    this.#fill(dueMs, FRAME_MS);
+    this.speaking = this.#playOut.length > 0;
+    if (this.buffer.playing) this.#correct(dueMs);
+    this.frame = this.#playOut.take();
+  }
+
+  /** The present frame at another rate; made once, however many want it. */
+  at(rateHz: SampleRateHz): Pcm {
+    if (rateHz === this.rateHz) return this.frame;
+    let each = this.#resamplers.get(rateHz);
+    if (each === undefined || each.resampler.fromHz !== this.rateHz) {
+      each = { resampler: createResampler(this.rateHz, rateHz), frame: this.frame, tick: -1 };
+      this.#resamplers.set(rateHz, each);
+    }
+    if (each.tick !== this.#tick) {
+      each.tick = this.#tick;
+      each.frame = each.resampler.resample(this.frame);
+    }
+    return each.frame;
+  }
+
+  delayMs(dueMs: number): number {
+    return this.buffer.delayMs(dueMs, this.#playOut.aheadMs);
+  }
+
+  release(): void {
+    for (const { decoder } of this.#types.values()) decoder?.release();
+    this.#types.clear();
+  }
+
+  /** So much at least is ready afterwards, unless nobody speaks. */
+  #fill(dueMs: number, wantedMs: number): void {
+    const { buffer } = this;
+    for (let pulls = 0; this.#playOut.aheadMs < wantedMs && pulls < MOST_PULLS; pulls++) {
+      switch (buffer.pull(dueMs, this.#playOut.aheadMs)) {
+        case 'packet':
+          this.#decode();
+          break;
+        case 'lost':
+          this.#conceal();
+          break;
+        case 'pause':
+          this.#playOut.pushSilence(this.#samplesOf(buffer.units));
+          break;
+        case 'nothing':
+          return;
+      }
+    }
+  }
+
+  #decode(): void {
+    const { buffer } = this;
+    const heard = this.#types.get(buffer.payloadType);
+    if (heard?.codec.name === COMFORT_NOISE) {
+      this.#comfort = true;
+      return;
+    }
+    if (heard !== undefined && heard.decoder === undefined && !heard.failed) {
+      heard.decoder = createDecoder(heard.codec);
+      heard.failed = heard.decoder === undefined;
+    }
+    const decoder = heard?.decoder;
+    if (heard === undefined || decoder === undefined) return;
+    this.#comfort = false;
+    this.#now = heard;
+    if (decoder.rateHz !== this.rateHz) this.#changeRate(decoder.rateHz);
+    const pcm = decoder.decode(buffer.payload, 0, buffer.payloadLength);
+    this.#playOut.push(pcm);
+    buffer.took(Math.round((pcm.length * heard.codec.clockRateHz) / decoder.rateHz));
+  }
+
+  #conceal(): void {
+    const { buffer } = this;
+    const length = this.#samplesOf(buffer.units);
+    const heard = this.#now;
+    if (this.#comfort || heard?.decoder === undefined) {
+      this.#playOut.pushSilence(length);
+      return;
+    }
+    this.concealed = true;
+    if (CONCEALED_HERE.has(heard.codec.name)) {
+      this.#playOut.conceal(length);
+      return;
+    }
+    const hasNext =
+      buffer.payloadLength > 0 && this.#types.get(buffer.payloadType)?.decoder === heard.decoder;
+    const next = hasNext ? buffer.payload.subarray(0, buffer.payloadLength) : undefined;
+    this.#playOut.push(heard.decoder.conceal(next), length);
+  }
+
+  /** Waits that have grown too long or too short are corrected by a period of the sound, which is not heard. */
+  #correct(dueMs: number): void {
+    const excessMs = this.buffer.excessMs(dueMs, this.#playOut.aheadMs);
+    const urgent = excessMs > URGENT_MS;
+    if (Math.abs(excessMs) <= TOLERANCE_MS || (this.#tick - this.#corrected < CORRECT_EVERY && !urgent))
+      return;
+    // The next packet is here already, if the wait is too long; not so if it is too short.
+    if (excessMs > 0 && this.buffer.waiting > 0) this.#fill(dueMs, SHORTEN_MS);
+    const changed = excessMs > 0 ? this.#playOut.shorten(urgent) : this.#playOut.lengthen();
+    if (changed !== 0) this.#corrected = this.#tick;
+  }
+
+  #changeRate(rateHz: SampleRateHz): void {
+    this.rateHz = rateHz;
+    this.#playOut = new PlayOut(rateHz);
+  }
+
+  #samplesOf(units: number): number {
+    return Math.round((units * this.rateHz) / this.buffer.clockRateHz);
+  }
+}
