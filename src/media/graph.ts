@@ -2,8 +2,15 @@ import type { StreamId } from '../base/index.ts';
 import { fillPayloadTypes } from './payload-types.ts';
 import type { Stream } from './stream.ts';
 
+/** Told of every change, after it. */
+export interface GraphWatcher {
+  connected(stream: Stream): void;
+  removed(stream: Stream): void;
+}
+
 /** All streams of this process and who sends out whose audio. A sink may be told of before its source. */
 export class StreamGraph {
+  watcher: GraphWatcher | undefined;
   readonly #streams = new Map<StreamId, Stream>();
   /** By the id of the wanted source, whether that is here or not. */
   readonly #wanting = new Map<StreamId, Set<Stream>>();
@@ -27,6 +34,7 @@ export class StreamGraph {
     this.#want(stream, stream.spec.source);
     this.#tie(stream);
     for (const sink of this.#wanting.get(stream.id) ?? []) this.#tie(sink);
+    this.watcher?.connected(stream);
   }
 
   remove(stream: Stream): void {
@@ -35,6 +43,7 @@ export class StreamGraph {
     this.#want(stream, undefined);
     this.#tie(stream);
     for (const sink of [...stream.sinks]) this.#tie(sink);
+    this.watcher?.removed(stream);
   }
 
   #want(stream: Stream, source: StreamId | undefined): void {

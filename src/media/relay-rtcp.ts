@@ -168,7 +168,8 @@ function translate(stream: Stream, to: Stream, packets: readonly RtcpPacket[]): 
 
 /** What the peer reports of our stream is about what `to` sends us, one offset further back. */
 function reportsFor(stream: Stream, to: Stream, reports: readonly ReportBlock[]): ReportBlock[] {
-  if (stream.source !== to || to.arrival.ssrc < 0) return [];
+  // What is made here is numbered here: no packet of `to` is reported on.
+  if (stream.source !== to || to.arrival.ssrc < 0 || stream.feed.source !== to.id) return [];
   const offset = stream.feed.indexOffset + (to.secured ? 0 : FIRST_ROLLOVER);
   return reports
     .filter((report) => report.ssrc === stream.ssrc)

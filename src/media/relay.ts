@@ -1,3 +1,4 @@
+import type { StreamId } from '../base/index.ts';
 import type { UdpAddress } from '../native/index.ts';
 import {
   countPacket,
@@ -24,7 +25,7 @@ import { receiveShared } from './negotiation.ts';
 import { anchor, noteSent, plainIndex, RENUMBERED, takesSsrc, unanchor } from './numbering.ts';
 import type { MediaEvent } from './protocol.ts';
 import { relayRtcp } from './relay-rtcp.ts';
-import type { Stream } from './stream.ts';
+import type { Counts, Stream } from './stream.ts';
 
 /** What the packet path asks of its surroundings: sockets and the twin in production, arrays in tests. */
 export interface RelayPort {
@@ -48,6 +49,14 @@ export interface RelayPort {
   /** The twin should know soon, but nothing waits for it. */
   note(stream: Stream): void;
   event(event: MediaEvent): void;
+}
+
+/** Who numbers packets: a stream's peer, or we ourselves. */
+export interface Origin {
+  readonly id: StreamId;
+  /** Another numbering has another one. */
+  readonly ssrc: number;
+  readonly counts: Counts;
 }
 
 /** After so many packets the twin is told where a stream is, if the second is not over: see `RESERVED_INDICES`. */
@@ -167,17 +176,22 @@ export class Relay {
       countEventPacket(stream, ssrc, rtpSequence(packet), timestamp, nowMs);
     } else countReception(stream, ssrc, clockRateHz, rtpSequence(packet), timestamp, nowMs);
     if (!stream.receives) return;
+    const { ear } = stream;
+    const heard = ear !== undefined && ear.wants[payloadType] === 1;
+    if (heard) ear.receive(packet, headerLength, length, nowMs);
 
     const sinks = stream.sinks;
     const last = sinks.length - 1;
     let unmapped = false;
     for (let i = 0; i <= last; i++) {
       const sink = sinks[i]!;
+      if (sink.passing === 'nothing' || (sink.speaksItself && stream.isTelephoneEvent[payloadType] === 1)) continue;
       const outType = sink.payloadTypes[payloadType]!;
       if (outType < 0) {
-        unmapped = true;
+        unmapped = !heard;
         continue;
       }
+      sink.passedMs = nowMs;
       if (renumbered) sink.feed.anchored = false;
       let out = packet;
       if (i < last) {
@@ -201,8 +215,26 @@ export class Relay {
     if (unmapped) counts.refusedUnmapped++;
   }
 
+  /**
+   * Sends a packet of our own making (`packet`: header, payload, and room for encryption behind `length`). `origin` numbers its packets from
+   * anywhere on; they follow in number and time what was sent before.
+   */
+  say(
+    origin: Origin,
+    sink: Stream,
+    packet: Buffer,
+    length: number,
+    payloadType: number,
+    index: number,
+    timestamp: number,
+    clockRateHz: number,
+    nowMs: number,
+  ): void {
+    this.#forward(origin, sink, packet, length, payloadType, origin.ssrc, index, timestamp, clockRateHz, nowMs, false);
+  }
+
   #forward(
-    stream: Stream,
+    stream: Pick<Origin, 'id' | 'counts'>,
     sink: Stream,
     packet: Buffer,
     plainLength: number,

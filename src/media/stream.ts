@@ -7,6 +7,7 @@ import {
   type SrtpSender,
   type TelephoneEventState,
 } from '../rtp/index.ts';
+import type { DigitMerge } from '../audio/index.ts';
 import { Remote } from './address-rule.ts';
 import type { DtlsTransport } from './negotiation.ts';
 import { type Arrival, type Feed, newArrival, newFeed } from './numbering.ts';
@@ -16,6 +17,33 @@ export interface Local {
   readonly address: string;
   /** Even; RTCP is received on the next, odd port. */
   readonly port: number;
+}
+
+/** Whoever listens to what a peer says; see `plane/`. */
+export interface PacketListener {
+  /** By payload type: 1 for what it wants to hear. */
+  readonly wants: Uint8Array;
+  /** A genuine packet, opened; lent for the time of the call. */
+  receive(packet: Buffer, headerLength: number, length: number, nowMs: number): void;
+}
+
+/** Where the packets come from that a stream sends. */
+export type Passing =
+  /** They are its source's. */
+  | 'all'
+  /** Its source's where both have the codec; the rest is transcoded. */
+  | 'what-it-can'
+  /** They are made here. */
+  | 'nothing';
+
+/** Where a playback stands: plain data. Its moments are of the clock that all processes of a machine share. */
+export interface PlayState {
+  readonly id: string;
+  /** When its first sample was, or would have been, heard; undefined until it could begin. */
+  readonly beganMs?: number;
+  /** Where it was paused. */
+  readonly pausedAtMs?: number;
+  readonly ended?: boolean;
 }
 
 export interface Sockets {
@@ -74,6 +102,16 @@ export class Stream {
   readonly isTelephoneEvent = new Uint8Array(128);
   /** By payload type of what the source sends: ours for the same codec, -1 for none. */
   readonly payloadTypes = new Int16Array(128).fill(-1);
+
+  /** Set by the audio plane alone. */
+  ear: PacketListener | undefined;
+  passing: Passing = 'all';
+  /** What it sends is made here at the moment, so that telephone events are too; and when something was passed on last. */
+  speaksItself = false;
+  passedMs = Number.NEGATIVE_INFINITY;
+  playing: PlayState | undefined;
+  /** Keys counted lately, where they are listened for in the audio too (CC-FLOW-22). */
+  digits: DigitMerge | undefined;
 
   /** RTCP may leave with an index below this one: the twin knows that. */
   rtcpReserved = 0;
