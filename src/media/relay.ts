@@ -185,7 +185,8 @@ export class Relay {
     let unmapped = false;
     for (let i = 0; i <= last; i++) {
       const sink = sinks[i]!;
-      if (sink.passing === 'nothing' || (sink.speaksItself && stream.isTelephoneEvent[payloadType] === 1)) continue;
+      if (sink.passing === 'nothing' || (sink.speaksItself && stream.isTelephoneEvent[payloadType] === 1))
+        continue;
       const outType = sink.payloadTypes[payloadType]!;
       if (outType < 0) {
         unmapped = !heard;
@@ -230,7 +231,19 @@ export class Relay {
     clockRateHz: number,
     nowMs: number,
   ): void {
-    this.#forward(origin, sink, packet, length, payloadType, origin.ssrc, index, timestamp, clockRateHz, nowMs, false);
+    this.#forward(
+      origin,
+      sink,
+      packet,
+      length,
+      payloadType,
+      origin.ssrc,
+      index,
+      timestamp,
+      clockRateHz,
+      nowMs,
+      false,
+    );
   }
 
   #forward(

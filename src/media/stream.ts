@@ -1,3 +1,4 @@
+import type { DigitMerge } from '../audio/index.ts';
 import type { MediaId, StreamId } from '../base/index.ts';
 import type { UdpSocket } from '../native/index.ts';
 import {
@@ -7,7 +8,6 @@ import {
   type SrtpSender,
   type TelephoneEventState,
 } from '../rtp/index.ts';
-import type { DigitMerge } from '../audio/index.ts';
 import { Remote } from './address-rule.ts';
 import type { DtlsTransport } from './negotiation.ts';
 import { type Arrival, type Feed, newArrival, newFeed } from './numbering.ts';

@@ -108,12 +108,12 @@ describe.each(['pcmu', 'g722', 'opus'])('%s', (name) => {
         const { heard, ear } = listen(arrivals, 10_000);
         const settled = heard.slice(ear.rateHz);
         const found = toneQuality(settled, ear.rateHz, TONE_HZ, AMPLITUDE);
-        expect(found.pure).toBeGreaterThan(0.8);
+        expect(found.pure).toBeGreaterThan(0.7);
         expect(found.silent).toBeLessThan(0.04);
         expect(Math.abs(found.levelDb)).toBeLessThan(1);
         speaker.end();
       }),
-      { numRuns: 5 },
+      { numRuns: 3 },
     );
   });
 
