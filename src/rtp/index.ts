@@ -1,5 +1,5 @@
 /**
- * RTP, RTCP, SRTP and telephone events: octets read and rewritten in place, state as plain data. No sockets, no clock; ciphers
+ * RTP, RTCP, SRTP, STUN and telephone events: octets read and rewritten in place, state as plain data. No sockets, no clock; ciphers
  * come from `native`.
  */
 export {
@@ -67,6 +67,34 @@ export {
 } from './srtp-keys.ts';
 export { createSrtpReceiver, type SrtpReceiver, type SrtpReceiverState } from './srtp-receiver.ts';
 export { createSrtpSender, type SrtpSender, type SrtpSenderState } from './srtp-sender.ts';
+export {
+  isIntact,
+  parseStun,
+  readXorMappedAddress,
+  StunMessage,
+} from './stun.ts';
+export {
+  STUN_BAD_REQUEST,
+  STUN_BINDING_ERROR,
+  STUN_BINDING_INDICATION,
+  STUN_BINDING_REQUEST,
+  STUN_BINDING_SUCCESS,
+  STUN_ROLE_CONFLICT,
+  STUN_TRANSACTION_LENGTH,
+  STUN_UNAUTHENTICATED,
+  STUN_UNKNOWN_ATTRIBUTE,
+} from './stun-codes.ts';
+export {
+  beginStun,
+  finishStun,
+  writeErrorCode,
+  writePriority,
+  writeRole,
+  writeUnknownAttributes,
+  writeUseCandidate,
+  writeUsername,
+  writeXorMappedAddress,
+} from './stun-write.ts';
 export {
   type DtmfEvent,
   expireTelephoneEvent,
