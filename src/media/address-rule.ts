@@ -3,7 +3,7 @@ import { UdpAddress } from '../native/index.ts';
 /*
  * Where a peer's packets may come from and where ours go (PH-EDGE-08). SRTP follows the source of authenticated packets. Plain RTP is
  * learned once, and re-learned only after 2 s of silence with the same SSRC: so a stranger cannot pull a running stream
- * away, and a phone whose NAT mapping changed is heard again within 5 s. An address that was only signalled gets 5 s of
+ * away, and a phone whose NAT mapping changed is heard again within 5 s. With ICE nothing is learned here: see `ice-path.ts`. An address that was only signalled gets 5 s of
  * media, so that nobody can have a third party flooded.
  */
 const RELEARN_AFTER_MS = 2000;
@@ -17,8 +17,10 @@ export class Remote {
   /** Something may be sent at all. */
   known = false;
   confirmed = false;
-  /** The signalled address is one of our own and the only one: nothing is learned (internal links). */
+  /** Nothing is learned from packets: internal links, whose address is one of our own, and ICE, where the peer nominates it. */
   pinned = false;
+  /** Where pinned: media is taken from these too, and never sent there. */
+  peers: readonly { readonly address: UdpAddress }[] | undefined;
   /** When the first packet went to an unconfirmed address; -1: none yet. */
   firstSentMs = -1;
   lastHeardMs = -1;
@@ -41,19 +43,22 @@ export class Remote {
 
   /** Whether a pinned address keeps this packet out. */
   keepsOut(from: UdpAddress): boolean {
-    return this.pinned && !(this.known && this.address.equals(from));
+    if (!this.pinned || (this.known && this.address.equals(from))) return false;
+    if (this.peers !== undefined)
+      for (const { address } of this.peers) if (address.equals(from)) return false;
+    return true;
   }
 
   /** An authenticated packet that is newer than all before came from here. True: the address is another than before. */
   follow(from: UdpAddress, nowMs: number): boolean {
     this.lastHeardMs = nowMs;
-    if (this.confirmed && this.address.equals(from)) return false;
+    if (this.pinned || (this.confirmed && this.address.equals(from))) return false;
     return this.#learn(from);
   }
 
   /** Whether a plain packet from here is the peer's. `learned` tells whether that was news. */
   accepts(from: UdpAddress, sameSsrc: boolean, nowMs: number): boolean {
-    if (this.confirmed && this.address.equals(from)) {
+    if (this.pinned || (this.confirmed && this.address.equals(from))) {
       this.lastHeardMs = nowMs;
       return true;
     }

@@ -1,4 +1,5 @@
 import { createSrtpReceiver, createSrtpSender } from '../rtp/index.ts';
+import { applyCredentials, closeIce, newIceAgent } from './ice.ts';
 import { startNewKey } from './numbering.ts';
 import { fillCodecTables } from './payload-types.ts';
 import type { SrtpKey, StreamSpec } from './protocol.ts';
@@ -19,7 +20,10 @@ export function applySpec(stream: Stream, spec: StreamSpec, nowMs: number, first
   if (first || !sameKey(before.sendKey, spec.sendKey)) takeSendKey(stream, spec.sendKey);
   if (first || !sameKey(before.receiveKey, spec.receiveKey) || wasSecured !== stream.secured)
     takeReceiveKey(stream, spec.receiveKey, spec.receiveKeyKept === true);
-  if (first || !sameRemote(before, spec)) {
+  const hadIce = stream.ice !== undefined;
+  takeIce(stream, spec, nowMs);
+  // What was signalled beside ICE is for peers without it.
+  if (spec.ice === undefined && (first || hadIce || !sameRemote(before, spec))) {
     const { rtp, rtcp } = remoteAddresses(spec);
     stream.rtp.pinned = stream.rtcp.pinned = spec.link !== undefined;
     stream.rtp.signal(rtp, nowMs);
@@ -44,7 +48,22 @@ function takeReceiveKey(stream: Stream, key: SrtpKey | undefined, kept: boolean)
   for (const sink of stream.sinks) sink.feed.anchored = false;
 }
 
+/** Where media went before goes on being used until the peer nominates; but not what was only signalled. */
+function takeIce(stream: Stream, { ice }: StreamSpec, nowMs: number): void {
+  const agent = stream.ice;
+  if (ice === undefined) {
+    if (agent !== undefined) closeIce(agent);
+    stream.ice = stream.rtp.peers = undefined;
+  } else if (agent === undefined) {
+    stream.ice = newIceAgent(ice, nowMs);
+    stream.rtp.peers = stream.ice.peers;
+    stream.rtp.pinned = true;
+    stream.rtp.known = stream.rtp.confirmed;
+  } else applyCredentials(agent, ice, nowMs);
+}
+
 export function releaseKeys(stream: Stream): void {
+  if (stream.ice !== undefined) closeIce(stream.ice);
   stream.dtls?.close();
   stream.sender?.close();
   stream.receiver?.close();

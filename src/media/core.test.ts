@@ -53,6 +53,7 @@ function newCore(more: Partial<CoreOptions> = {}) {
   return { core, clock, events, open, mirrored };
 }
 
+const ice = { localUfrag: 'abcd', localPassword: 'of+22+characters+at+least' };
 const noKey = { suite: 'AEAD_AES_256_GCM', keySalt: 'AAAA' } as const;
 
 describe('what a switch says of streams', () => {
@@ -78,6 +79,12 @@ describe('what a switch says of streams', () => {
       { ...spec('s'), codecs: [{ payloadType: 128, name: 'x', clockRateHz: 1, channels: 1 }] },
     ],
     ['codecs', { ...spec('s'), codecs: null }],
+    ['ice', { ...spec('s', { rtcpMux: true }), ice: 'lite' }],
+    ['ice', spec('s', { ice })],
+    ['ice', spec('s', { rtcpMux: true, ice: { ...ice, remoteUfrag: 'abcd' } })],
+    ['ice.localUfrag', spec('s', { rtcpMux: true, ice: { ...ice, localUfrag: 'abc' } })],
+    ['ice.localPassword', spec('s', { rtcpMux: true, ice: { ...ice, localPassword: 'too+short' } })],
+    ['ice.remoteUfrag', spec('s', { rtcpMux: true, ice: { ...ice, remoteUfrag: 'a:b c' } })],
   ])('a bad %s is named, and opens nothing', async (field, value) => {
     const { core, open } = newCore();
     const refusal = core.put(value, 'a1');

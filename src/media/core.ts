@@ -221,7 +221,7 @@ export class MediaCore {
    * indices were used, so nothing may be sent under it any more (TR-MEDIA-09).
    */
   #openAgain(spec: StreamSpec, place: StreamPlace): Sockets {
-    if (spec.sendKey !== undefined || spec.receiveKey !== undefined || spec.link !== undefined)
+    if (spec.sendKey !== undefined || spec.receiveKey !== undefined || spec.link || spec.dtls)
       throw new TwinlineError(
         'unknown_stream',
         `stream ${spec.id} is not known any more: it needs an offer with new keys`,

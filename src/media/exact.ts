@@ -1,4 +1,5 @@
 import type { Reception, SrtpReceiverState, SrtpSenderState, TelephoneEventState } from '../rtp/index.ts';
+import { resumeIce } from './ice-path.ts';
 import type { Stream } from './stream.ts';
 
 /**
@@ -28,6 +29,7 @@ export const exactOf = (stream: Stream): ExactState => ({
 /** The stream has its record's state already; its owner has stopped before it said this. */
 export function goOnExactly(stream: Stream, exact: ExactState, nowMs: number): void {
   stream.counts.takenOver++;
+  if (stream.ice !== undefined) resumeIce(stream.ice, nowMs);
   if (exact.sender !== undefined) stream.sender?.importState(exact.sender);
   if (exact.receiver !== undefined) stream.receiver?.importState(exact.receiver);
   stream.reception = exact.reception;

@@ -1,4 +1,6 @@
 import type { UdpAddress } from '../native/index.ts';
+import { receiveStun } from './ice-check.ts';
+import { tickIce } from './ice-path.ts';
 import type { RelayPort } from './relay.ts';
 import type { Stream } from './stream.ts';
 
@@ -25,6 +27,7 @@ export interface DtlsTransport {
 }
 
 /** The first octets of what is neither RTP nor RTCP (RFC 7983 §7). */
+const STUN_LAST = 3;
 const DTLS_FIRST = 20;
 const DTLS_LAST = 63;
 
@@ -39,12 +42,16 @@ export function receiveShared(
   nowMs: number,
 ): void {
   const first = packet[0]!;
-  if (!onRtcp && first >= DTLS_FIRST && first <= DTLS_LAST && stream.dtls !== undefined)
-    stream.dtls.receive(port, packet, length, from, nowMs);
+  if (!onRtcp && first <= STUN_LAST && stream.ice !== undefined)
+    receiveStun(port, stream, stream.ice, packet, length, from, nowMs);
+  else if (!onRtcp && first >= DTLS_FIRST && first <= DTLS_LAST && stream.dtls !== undefined)
+    if (stream.rtp.keepsOut(from)) stream.counts.refusedStranger++;
+    else stream.dtls.receive(port, packet, length, from, nowMs);
   else stream.counts.refusedMalformed++;
 }
 
 /** To be called when the stream was put, and about four times a second. */
 export function tickNegotiation(port: RelayPort, stream: Stream, nowMs: number): void {
+  if (stream.ice !== undefined) tickIce(port, stream, stream.ice, nowMs);
   stream.dtls?.tick(port, nowMs);
 }

@@ -1,6 +1,7 @@
 import { formatAddress, parseAddress } from '../native/index.ts';
 import { worstJitterMs } from '../rtp/index.ts';
 import type { Remote } from './address-rule.ts';
+import { applyIceRecord, type IceRecord, iceRecordOf } from './ice-record.ts';
 import type { Arrival, Feed } from './numbering.ts';
 import type { StreamSpec } from './protocol.ts';
 import { lostOf } from './report.ts';
@@ -23,6 +24,7 @@ export interface StreamState {
   readonly arrival: Arrival;
   readonly feed: Feed;
   readonly rtcpReserved: number;
+  readonly ice?: IceRecord;
   readonly counts: Counts;
   readonly lost: number;
   readonly worstJitterMs: number;
@@ -67,6 +69,7 @@ export const stateOf = (stream: Stream): StreamState => ({
   arrival: stream.arrival,
   feed: stream.feed,
   rtcpReserved: stream.rtcpReserved,
+  ...(stream.ice && { ice: iceRecordOf(stream.ice) }),
   counts: stream.counts,
   lost: lostOf(stream),
   worstJitterMs: worstJitterOf(stream),
@@ -94,6 +97,8 @@ export function applyState(stream: Stream, state: StreamState): void {
   Object.assign(stream.feed, state.feed);
   Object.assign(stream.counts, state.counts);
   stream.rtcpReserved = state.rtcpReserved;
+  if (stream.ice !== undefined && state.ice !== undefined)
+    applyIceRecord(stream.ice, state.ice, stream.lastHeardMs);
   stream.lostBefore = state.lost;
   stream.worstJitterBeforeMs = state.worstJitterMs;
   stream.lastHeardMs = state.lastHeardMs;

@@ -97,15 +97,15 @@ export class Relay {
       counts.refusedMalformed++;
       return;
     }
+    if (stream.rtp.pinned && stream.rtp.keepsOut(from)) {
+      counts.refusedStranger++;
+      return;
+    }
     const ssrc = rtpSsrc(packet);
     let length = received;
     let index: number;
     let renumbered = false;
     if (stream.secured) {
-      if (stream.rtp.keepsOut(from)) {
-        counts.refusedStranger++;
-        return;
-      }
       length = stream.receiver === undefined ? SRTP_AUTH : stream.receiver.unprotectRtp(packet, received);
       if (length < 0) {
         if (length === SRTP_AUTH) counts.refusedAuth++;
@@ -135,7 +135,7 @@ export class Relay {
         counts.refusedStranger++;
         return;
       }
-      if (!wasConfirmed) this.#port.note(stream);
+      if (!wasConfirmed && stream.rtp.confirmed) this.#port.note(stream);
       const highest = arrival.highest;
       index = plainIndex(arrival, rtpSequence(packet));
       renumbered = index === RENUMBERED;

@@ -4,6 +4,7 @@ import { isUsableKey } from '../rtp/index.ts';
 import type { StreamSpec } from './protocol.ts';
 
 const DIRECTIONS = new Set(['sendrecv', 'sendonly', 'recvonly', 'inactive']);
+const ICE_CHARS = /^[A-Za-z0-9+/]+$/;
 const MOST_CODECS = 64;
 /** Of internal links: both ends are ours, so there is nothing to negotiate. */
 export const LINK_SUITE = 'AEAD_AES_256_GCM';
@@ -33,6 +34,7 @@ export function checkSpec(value: unknown, isOurs: (address: UdpAddress) => boole
   checkCodecs(value.codecs);
   checkMove(value.movedFrom);
   if (value.link !== undefined) checkLink(value, isOurs);
+  if (value.ice !== undefined) checkIce(value);
   return value as unknown as StreamSpec;
 }
 
@@ -72,6 +74,26 @@ function checkLink(value: Record<string, unknown>, isOurs: (address: UdpAddress)
   const { address, port } = remote as { address: string; port: number };
   if (!isOurs(parseAddress(address, port)!))
     throw bad('remote.address', 'must be of ours: the stream is a link');
+}
+
+/** RFC 8839 §5.4: letters, digits, + and /; the password holds 128 bits at least. One component: RTCP shares the port. */
+function checkIce({ ice, link, rtcpMux }: Record<string, unknown>): void {
+  if (!isObject(ice)) throw bad('ice', 'is no object');
+  for (const [name, least] of [
+    ['localUfrag', 4],
+    ['localPassword', 22],
+    ['remoteUfrag', 4],
+    ['remotePassword', 22],
+  ] as const) {
+    const text = ice[name];
+    if (text === undefined && name.startsWith('remote')) continue;
+    if (typeof text !== 'string' || text.length < least || text.length > 256 || !ICE_CHARS.test(text))
+      throw bad(`ice.${name}`, `must be ${least} to 256 letters, digits, + or /`);
+  }
+  if ((ice.remoteUfrag === undefined) !== (ice.remotePassword === undefined))
+    throw bad('ice', 'has both halves of the peer or none');
+  if (rtcpMux !== true) throw bad('ice', 'needs rtcpMux: there is one component');
+  if (link !== undefined) throw bad('ice', 'is of no use to a link');
 }
 
 function checkMove(from: unknown): void {

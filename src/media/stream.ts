@@ -9,6 +9,7 @@ import {
   type TelephoneEventState,
 } from '../rtp/index.ts';
 import { Remote } from './address-rule.ts';
+import type { IceAgent } from './ice.ts';
 import type { DtlsTransport } from './negotiation.ts';
 import { type Arrival, type Feed, newArrival, newFeed } from './numbering.ts';
 import type { StreamSpec } from './protocol.ts';
@@ -87,6 +88,7 @@ export class Stream {
   secured = false;
   /** It has ICE or DTLS: what is not RTP on its port is looked at. Follows from `spec`. */
   negotiates = false;
+  ice: IceAgent | undefined;
   dtls: DtlsTransport | undefined;
   sender: SrtpSender | undefined;
   receiver: SrtpReceiver | undefined;

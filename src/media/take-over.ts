@@ -1,6 +1,7 @@
 import type { Clock } from '../base/index.ts';
 import type { PacketBatch, UdpAddress, UdpSocket } from '../native/index.ts';
 import { isRtcp, rtpHeaderLength, rtpPayloadType, rtpTimestamp, timestampDistance } from '../rtp/index.ts';
+import { resumeIce } from './ice-path.ts';
 import { reserveUnknown } from './numbering.ts';
 import type { Relay } from './relay.ts';
 import type { Stream } from './stream.ts';
@@ -17,6 +18,7 @@ export function prepare(stream: Stream, nowMs: number): void {
   stream.rtp.lastHeardMs = nowMs;
   stream.rtcp.lastHeardMs = nowMs;
   stream.counts.takenOver++;
+  if (stream.ice !== undefined) resumeIce(stream.ice, nowMs);
   if (receiver !== undefined && arrival.ssrc >= 0 && arrival.highest >= 0)
     receiver.expectIndex(arrival.ssrc, arrival.highest);
   if (sender !== undefined && feed.everSent && !feed.freshKey) {

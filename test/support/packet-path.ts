@@ -2,7 +2,8 @@ import type { StreamId } from '../../src/base/index.ts';
 import { applySpec } from '../../src/media/apply-spec.ts';
 import { StreamGraph } from '../../src/media/graph.ts';
 import type { MediaEvent, StreamSpec } from '../../src/media/index.ts';
-import { Relay } from '../../src/media/relay.ts';
+import { tickNegotiation } from '../../src/media/negotiation.ts';
+import { Relay, type RelayPort } from '../../src/media/relay.ts';
 import { Stream } from '../../src/media/stream.ts';
 import { parseAddress } from '../../src/native/index.ts';
 import { rtpPayloadType, rtpSequence, rtpSsrc, rtpTimestamp, writeRtpHeader } from '../../src/rtp/index.ts';
@@ -13,6 +14,8 @@ export interface Sent {
   readonly to: string;
   readonly packet: Buffer;
 }
+
+const TICK_MS = 250;
 
 /** The packet path without sockets, on virtual time: `turn` hands a packet in and gives what leaves. */
 export class PacketPath {
@@ -25,7 +28,7 @@ export class PacketPath {
   onTold: (stream: Stream) => void = () => {};
   nowMs = 1_000_000;
   #sent: Sent[] = [];
-  readonly #relay = new Relay({
+  readonly #port: RelayPort = {
     send: (stream, fromRtcp, packet, length, to) => {
       this.#sent.push({
         by: stream.id,
@@ -44,7 +47,8 @@ export class PacketPath {
       this.onTold(stream);
     },
     event: (event) => this.events.push(event),
-  });
+  };
+  readonly #relay = new Relay(this.#port);
 
   put(spec: StreamSpec): Stream {
     const known = this.graph.get(spec.id);
@@ -56,13 +60,23 @@ export class PacketPath {
     return stream;
   }
 
+  /** So much time goes by, with its ticks; what leaves meanwhile. */
+  wait(ms: number): Sent[] {
+    this.#sent = [];
+    for (let left = ms; left > 0; left -= TICK_MS) {
+      this.nowMs += Math.min(left, TICK_MS);
+      for (const stream of this.graph) tickNegotiation(this.#port, stream, this.nowMs);
+    }
+    return this.#sent;
+  }
+
   stream(id: string): Stream {
     return this.graph.get(id as StreamId)!;
   }
 
-  /** `from` is `address:port` (IPv4). */
+  /** `from` is `address:port`, IPv6 in brackets. */
   turn(id: string, packet: Buffer, from: string, onRtcp = false): Sent[] {
-    const [address = '', port] = from.split(':');
+    const [, address = '', port] = /^\[?(.*?)\]?:(\d+)$/.exec(from) ?? [];
     const slot = Buffer.alloc(2048);
     packet.copy(slot);
     this.#sent = [];

@@ -1,5 +1,5 @@
 import type { BundleId, CallId, StreamId } from '../../src/base/index.ts';
-import type { SrtpKey, StreamCodec, StreamSpec } from '../../src/media/index.ts';
+import type { DtlsTerms, IceCredentials, SrtpKey, StreamCodec, StreamSpec } from '../../src/media/index.ts';
 
 interface Wishes {
   readonly epoch?: number;
@@ -12,6 +12,9 @@ interface Wishes {
   readonly direction?: StreamSpec['direction'];
   readonly sendKey?: SrtpKey;
   readonly receiveKey?: SrtpKey;
+  readonly ice?: IceCredentials;
+  readonly dtls?: DtlsTerms;
+  readonly family?: 4 | 6;
   /** Payload type of Opus; PCMU is always 0, PCMA 8. */
   readonly opus?: number;
   readonly telephoneEvent?: number;
@@ -32,13 +35,15 @@ export function spec(id: string, wishes: Wishes = {}): StreamSpec {
     call: 'call' as CallId,
     bundle: (wishes.bundle ?? 'bundle0001') as BundleId,
     epoch: wishes.epoch ?? 1,
-    family: 4,
+    family: wishes.family ?? 4,
     ...(port === undefined ? {} : { remote: { address, port, rtcpPort: wishes.rtcpPort ?? port + 1 } }),
     rtcpMux: wishes.rtcpMux ?? false,
     direction: wishes.direction ?? 'sendrecv',
     ...(sendKey === undefined ? {} : { sendKey }),
     ...(receiveKey === undefined ? {} : { receiveKey }),
     codecs,
+    ...(wishes.ice && { ice: wishes.ice }),
+    ...(wishes.dtls && { dtls: wishes.dtls }),
     ...(source === undefined ? {} : { source: source as StreamId }),
   };
 }
