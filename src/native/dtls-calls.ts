@@ -33,7 +33,6 @@ export interface DtlsCalls {
   readonly handshake: Call;
   readonly read: Call;
   readonly shutdown: Call;
-  readonly freeBuffers: Call;
   readonly errorOf: Call;
   readonly verifyResult: Call;
   readonly selectedProfile: Call;
@@ -52,6 +51,7 @@ export interface DtlsCalls {
   readonly freeKey: Call;
   readonly method: Call;
   readonly sha1: Call;
+  readonly sha256: Call;
   readonly sha384: Call;
   readonly sha512: Call;
   readonly clearErrors: Call;
@@ -97,7 +97,6 @@ export function bindDtls(path: string | null): DtlsCalls {
     handshake: bind('SSL_do_handshake', 'int', [P]),
     read: bind('SSL_read', 'int', [P, P, 'int']),
     shutdown: bind('SSL_shutdown', 'int', [P]),
-    freeBuffers: bind('SSL_free_buffers', 'int', [P]),
     errorOf: bind('SSL_get_error', 'int', [P, 'int']),
     verifyResult: bind('SSL_get_verify_result', 'long', [P]),
     selectedProfile: bind('SSL_get_selected_srtp_profile', P, [P]),
@@ -116,6 +115,7 @@ export function bindDtls(path: string | null): DtlsCalls {
     freeKey: bind('EVP_PKEY_free', 'void', [P]),
     method: bind('DTLS_method', P, []),
     sha1: bind('EVP_sha1', P, []),
+    sha256: bind('EVP_sha256', P, []),
     sha384: bind('EVP_sha384', P, []),
     sha512: bind('EVP_sha512', P, []),
     clearErrors: bind('ERR_clear_error', 'void', []),

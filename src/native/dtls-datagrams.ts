@@ -1,3 +1,5 @@
+/** What leaves: passes every path that carries IPv6, with room for a tunnel or two. */
+export const LONGEST_DATAGRAM = 1200;
 /** Type, version, epoch, sequence number, length (RFC 6347 §4.1). */
 const RECORD_HEADER_LENGTH = 13;
 

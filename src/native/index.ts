@@ -22,6 +22,18 @@ export {
   openOpusDecoder,
   openOpusEncoder,
 } from './codecs/opus.ts';
+export { dtlsLibrary, loadDtls } from './dtls.ts';
+export type { DtlsSrtpKeys, DtlsSrtpSuite } from './dtls-srtp.ts';
+export {
+  type CertificateDigest,
+  DIGEST_LENGTHS,
+  type DigestName,
+  type DtlsContext,
+  type DtlsIdentity,
+  type DtlsLibrary,
+  type DtlsSession,
+  type DtlsState,
+} from './dtls-types.ts';
 export { settleSoon } from './libc.ts';
 export { ciphers, loadCiphers } from './openssl.ts';
 export { raisePriority } from './priority.ts';

@@ -6,6 +6,7 @@ import {
   type GcmContext,
   type HmacContext,
 } from './ciphers.ts';
+import { freeHandle, type Handle, newHandle } from './handle.ts';
 import { type Address, bindOpenSsl, type OpenSslCalls } from './openssl-calls.ts';
 import { nodeCiphers } from './openssl-fallback.ts';
 
@@ -38,33 +39,6 @@ const SET_TAG = 0x11;
 const GET_TAG = 0x10;
 const NONE: Address = 0;
 
-/**
- * Key schedules lie outside the JavaScript heap: those of contexts dropped without `free` are freed by the collector. The
- * registry must not reach the owner, so the handle is a value of its own.
- */
-interface Handle {
-  address: Address;
-  readonly release: (address: Address) => void;
-}
-
-const dropped = new FinalizationRegistry<Handle>(releaseHandle);
-
-function releaseHandle(handle: Handle): void {
-  if (handle.address !== NONE) handle.release(handle.address);
-  handle.address = NONE;
-}
-
-function newHandle(owner: object, address: Address, release: (address: Address) => void): Handle {
-  const handle = { address, release };
-  dropped.register(owner, handle, handle);
-  return handle;
-}
-
-function free(handle: Handle): void {
-  dropped.unregister(handle);
-  releaseHandle(handle);
-}
-
 function cipherHandle(
   owner: object,
   calls: OpenSslCalls,
@@ -76,7 +50,7 @@ function cipherHandle(
   if (cipher === undefined) throw new RangeError(`an AES key has 16 or 32 octets here, not ${key.length}`);
   const handle = newHandle(owner, calls.contextNew(), calls.contextFree);
   if (handle.address === NONE || init(handle.address, cipher, NONE, calls.addressOf(key), NONE) !== 1) {
-    free(handle);
+    freeHandle(handle);
     throw new Error('OpenSSL refused to make an AES context');
   }
   return handle;
@@ -129,7 +103,7 @@ class OpenSslGcm implements GcmContext {
   }
 
   free(): void {
-    free(this.#context);
+    freeHandle(this.#context);
   }
 }
 
@@ -157,7 +131,7 @@ class OpenSslCounter implements CounterContext {
   }
 
   free(): void {
-    free(this.#context);
+    freeHandle(this.#context);
   }
 }
 
@@ -176,7 +150,7 @@ class OpenSslHmac implements HmacContext {
       context === NONE ||
       calls.hmacInit(context, calls.addressOf(key), key.length, calls.sha1, NONE) !== 1
     ) {
-      free(this.#context);
+      freeHandle(this.#context);
       throw new Error('OpenSSL refused to make an HMAC-SHA1 context');
     }
   }
@@ -194,6 +168,6 @@ class OpenSslHmac implements HmacContext {
   }
 
   free(): void {
-    free(this.#context);
+    freeHandle(this.#context);
   }
 }
