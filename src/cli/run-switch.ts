@@ -16,7 +16,11 @@ export async function runSwitch(context: ProcessContext, id: string): Promise<()
   const { plan, self, clock, random, log } = context;
   const zone = zoneOfSwitch(plan, id);
   const state = await openAdoptersState(context, zone);
-  const vault = openVault({ directory: plan.data, zone: zone.id, bootId: bootId(), random });
+  // Machines share no file.
+  const vault =
+    plan.machine === undefined
+      ? openVault({ directory: plan.data, zone: zone.id, bootId: bootId(), random })
+      : undefined;
   const directories = await watchDirectories(state, { clock, log });
   const { dataCentre } = plan;
   const watch = dataCentre && (await watchServing(state, { clock, log }));
@@ -37,7 +41,7 @@ export async function runSwitch(context: ProcessContext, id: string): Promise<()
     clock,
     random,
     state,
-    sealer: sealer(loadOrCreateKeyFile(pairKeyFile(plan.data), random), random, vault),
+    sealer: sealer(loadOrCreateKeyFile(pairKeyFile(plan.data), random), random, vault ?? 'state'),
     tokens: tokensOf(plan),
     pairSecret: pairSecret(plan),
     directories,
@@ -53,6 +57,6 @@ export async function runSwitch(context: ProcessContext, id: string): Promise<()
     directories.close();
     watch?.close();
     await state.close();
-    vault.close();
+    vault?.close();
   };
 }

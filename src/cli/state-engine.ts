@@ -37,13 +37,21 @@ export async function checkStateEngine(
   state: StateTopology,
   pairSecret: Uint8Array,
   { clock, random }: { readonly clock: Clock; readonly random: Random },
+  /** The file that every machine must have alike; absent where there is but one. */
+  pairKeyFile?: string,
 ): Promise<void> {
   if (state.engine === 'lmdb') return;
-  const { claimRedis } = await import('../state/index.ts');
-  const installation = createHash('sha256').update('twinline installation').update(pairSecret).digest('hex');
+  const { claimRedis, loadOrCreateKeyFile } = await import('../state/index.ts');
+  const digest = (what: string, secret: Uint8Array): string =>
+    createHash('sha256').update(what).update(secret).digest('hex').slice(0, 32);
+  const installation = digest('twinline installation', pairSecret);
   const { place } = state;
   const credentials = credentialsOf(state);
-  await claimRedis({ place, credentials, clock, random, log: silentLogger }, installation.slice(0, 32));
+  const keys = pairKeyFile === undefined ? undefined : loadOrCreateKeyFile(pairKeyFile, random).keys;
+  // The oldest: newer ones come by and by to each machine.
+  const oldest = keys?.get(Math.min(...keys.keys()));
+  const pairKey = oldest && digest('twinline pair key', oldest);
+  await claimRedis({ place, credentials, clock, random, log: silentLogger }, installation, pairKey);
 }
 
 const lmdbOptions = ({ plan, clock, log }: ProcessContext, zone: PlannedZone) => ({

@@ -172,7 +172,12 @@ async function prepare(options: UpOptions): Promise<Plan> {
   await chmod(runDir(data), 0o700);
   if (machine === undefined) await ensurePairSecret(data);
   else checkSharedKeys(data);
-  await checkStateEngine(plan.state, pairSecret(plan), { clock: systemClock, random: systemRandom });
+  await checkStateEngine(
+    plan.state,
+    pairSecret(plan),
+    { clock: systemClock, random: systemRandom },
+    machine && pairKeyFile(data),
+  );
   await ensureCertificate(data, [...new Set([bind.reachedBy, 'localhost', ...config.value.domains])]);
   return plan;
 }

@@ -37,7 +37,7 @@ export function patientInAdoption(
     capabilities: state.capabilities,
     get: (key) => state.get(key),
     list: (account, kind, idPrefix) =>
-      kind === 'call'
+      kind === 'call' || kind === 'call-key'
         ? untilItSucceeds('list', () => state.list(account, kind, idPrefix))
         : state.list(account, kind, idPrefix),
     commit: (writes, options) => state.commit(writes, options),

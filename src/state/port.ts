@@ -75,9 +75,11 @@ export interface StateCapabilities {
  */
 export type Durability = 'volatile' | 'durable';
 
-/** `call` and `call-index` are volatile; all others durable. */
+/** `call`, `call-key` and `call-index` are volatile; all others durable. */
 export type StateKind =
   | 'call'
+  /** Half of what wraps a call's key, where no file of one machine can hold it: gone with the call, and then the call is noise. */
+  | 'call-key'
   | 'call-index'
   | 'registration'
   | 'lockout'

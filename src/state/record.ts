@@ -11,7 +11,8 @@ export interface StateRecord {
   readonly expiresUtcMs: number;
 }
 
-export const isVolatile = (kind: StateKind): boolean => kind === 'call' || kind === 'call-index';
+export const isVolatile = (kind: StateKind): boolean =>
+  kind === 'call' || kind === 'call-key' || kind === 'call-index';
 
 /**
  * Whether `one` counts before `other`: by epoch first where calls are concerned, by time first in durable kinds. When

@@ -26,7 +26,7 @@ export function indexOf({ account, kind, id }: StateKey): RedisIndex | undefined
 
 /** The one index that holds every id with this beginning, if it is one. */
 export function indexOfPrefix(account: AccountId, kind: StateKind, idPrefix: string): RedisIndex | undefined {
-  if (kind === 'call-index' || (kind === 'call' && !idPrefix.includes('/'))) return undefined;
+  if (kind === 'call-index' || (isInBundle(kind) && !idPrefix.includes('/'))) return undefined;
   return indexIn(partitionOf(account, kind, idPrefix), account, kind);
 }
 
@@ -73,9 +73,12 @@ function indexIn(partition: string, account: AccountId, kind: StateKind): RedisI
 }
 
 function partitionOf(account: AccountId, kind: StateKind, id: string): string {
-  const slash = kind === 'call' ? id.indexOf('/') : -1;
+  const slash = isInBundle(kind) ? id.indexOf('/') : -1;
   return slash > 0 ? id.slice(0, slash) : account;
 }
+
+/** Their ids begin with the bundle. */
+const isInBundle = (kind: StateKind): boolean => kind === 'call' || kind === 'call-key';
 
 /** Percent signs too, so that two partitions never share a tag; lone surrogates have no UTF-8. */
 const tag = (partition: string): string =>

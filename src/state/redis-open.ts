@@ -45,10 +45,25 @@ export async function examineServer(
 
 export const INSTALLATION_KEY = '1//installation';
 
-export async function claim(connection: RedisConnection, installation: string): Promise<void> {
-  await connection.call('set', [INSTALLATION_KEY, installation, 'NX'], 'again');
-  const owner = String(await connection.call('get', [INSTALLATION_KEY], 'again'));
-  if (owner === installation) return;
+const PAIR_KEY = '1//pair-key';
+
+/** `pairKey`: what tells the file with the pair's keys from another, where several machines must have the same. */
+export async function claim(
+  connection: RedisConnection,
+  installation: string,
+  pairKey?: string,
+): Promise<void> {
+  const isOurs = async (key: string, value: string): Promise<boolean> => {
+    await connection.call('set', [key, value, 'NX'], 'again');
+    return String(await connection.call('get', [key], 'again')) === value;
+  };
+  if (await isOurs(INSTALLATION_KEY, installation)) {
+    if (pairKey === undefined || (await isOurs(PAIR_KEY, pairKey))) return;
+    throw new TwinlineError(
+      'state_of_another',
+      `${connection.where} holds calls that were sealed under another "pair.key": every machine needs the same file`,
+    );
+  }
   throw new TwinlineError(
     'state_of_another',
     `${connection.where} holds the state of another installation: give this one a database of its own (redis://…/1), or empty it with FLUSHDB if that one is gone`,

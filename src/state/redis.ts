@@ -97,11 +97,12 @@ export async function openRedisReader(options: RedisStateOptions): Promise<State
 export async function claimRedis(
   options: Omit<RedisStateOptions, 'zone' | 'twin'>,
   installation: string,
+  pairKey?: string,
 ): Promise<void> {
   const nobody = '' as ZoneId;
   const connection = await connectRedis({ ...options, zone: nobody, twin: nobody });
   try {
-    await claim(connection, installation);
+    await claim(connection, installation, pairKey);
   } finally {
     connection.close();
   }

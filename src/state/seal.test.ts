@@ -138,6 +138,29 @@ describe('keys that can be erased', () => {
   });
 });
 
+describe('secrets that lie in the state', () => {
+  const [owner, adopter] = [sealer(pair, random, 'state'), sealer(pair, random, 'state')];
+
+  test('another machine with the same key file opens the call by them, and goes on', () => {
+    const key = owner.callKey();
+    const sealed = owner.seal({ roc: 1 }, key);
+    expect(adopter.open(sealed, key.secret)).toEqual({ roc: 1 });
+    const adopted = adopter.keyOf(sealed, key.secret);
+    expect(owner.open(adopter.seal({ roc: 2 }, adopted), adopted.secret)).toEqual({ roc: 2 });
+  });
+
+  test('without the secret, with another, or under another key file the call is noise', () => {
+    const key = owner.callKey();
+    const sealed = owner.seal({ roc: 1 }, key);
+    expect(() => adopter.open(sealed)).toThrow(/its key was erased/);
+    expect(() => adopter.open(sealed, new Uint8Array(4))).toThrow(/its key was erased/);
+    expect(() => adopter.open(sealed, owner.callKey().secret)).toThrow(/it was altered, or another pair/);
+    const stranger = sealer({ newest: 1, keys: new Map([[1, Buffer.alloc(32, 7)]]) }, random, 'state');
+    expect(() => stranger.open(sealed, key.secret)).toThrow(/it was altered, or another pair/);
+    expect(Buffer.from(sealed).includes(Buffer.from(key.secret!))).toBe(false);
+  });
+});
+
 describe("the pair's key file", () => {
   let directory: string;
   beforeEach(async () => {

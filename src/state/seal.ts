@@ -7,6 +7,8 @@ import type { Vault } from './vault.ts';
 export interface CallKey {
   readonly key: Uint8Array;
   readonly wrapped: Uint8Array;
+  /** Where the state itself is the vault: what has to be stored beside the call, apart from it, and deleted with it. */
+  readonly secret?: Uint8Array;
 }
 
 /**
@@ -18,14 +20,16 @@ export interface Sealer {
   callKey(): CallKey;
   /** JSON-able values; the result is a state value as it is. Without a key a fresh one is made. */
   seal(value: unknown, key?: CallKey): Uint8Array;
+  /** Secrets lie in the state: `open` and `keyOf` need the one that was stored beside the call. */
+  readonly inState: boolean;
   /** Throws `TwinlineError` `seal_broken` when the bytes were altered or their key version is unknown. */
-  open(sealed: Uint8Array): unknown;
+  open(sealed: Uint8Array, secret?: Uint8Array): unknown;
   /** The call's key inside, for an adopter that goes on with it. Throws as `open`. */
-  keyOf(sealed: Uint8Array): CallKey;
+  keyOf(sealed: Uint8Array, secret?: Uint8Array): CallKey;
   /**
    * At the call's end: from now on nothing that was sealed under this key can be opened, by anyone, whatever lies about of
    * it. Only for who still holds the call: after the commit that deletes it, or that stores it under another key. Without
-   * a vault it does nothing.
+   * a vault it does nothing; where the state is the vault, that commit has deleted the secret too.
    */
   erase(key: CallKey): void;
 }
@@ -42,45 +46,61 @@ const KEY_BYTES = 32;
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 const FIXED_HEAD_BYTES = 6;
+const SECRET_BYTES = 32;
+/** The ref of a secret that lies in the state, under the call's own id. */
+const IN_STATE = 'state';
 
-/** Values are sealed for the pair; with a vault, calls' keys can be erased at once. */
-export function sealer(keys: PairKeys, random: Random, vault?: Vault): Sealer {
+/**
+ * Values are sealed for the pair; with a vault, calls' keys can be erased at once. `state`: the secrets are stored beside the calls,
+ * for a pair whose machines share no file.
+ */
+export function sealer(keys: PairKeys, random: Random, secrets?: Vault | 'state'): Sealer {
+  const inState = secrets === 'state';
+  const vault = secrets === 'state' ? undefined : secrets;
   const nonce = nonces(random);
   const callKey = (): CallKey => {
     const key = random.bytes(KEY_BYTES);
-    const slot = vault?.take();
+    const slot = inState ? { ref: IN_STATE, secret: random.bytes(SECRET_BYTES) } : vault?.take();
     const ref = Buffer.from(slot?.ref ?? '', 'latin1');
     const head = Buffer.alloc(FIXED_HEAD_BYTES + ref.length);
     head[0] = FORMAT;
     head[1] = ref.length;
     head.writeUInt32BE(keys.newest, 2);
     head.set(ref, FIXED_HEAD_BYTES);
-    return { key, wrapped: encrypt(wrappingKey(keys, keys.newest, slot?.secret), head, key, nonce()) };
+    const wrapped = encrypt(wrappingKey(keys, keys.newest, slot?.secret), head, key, nonce());
+    return { key, wrapped, ...(inState && slot && { secret: slot.secret }) };
   };
-  const keyOf = (sealed: Uint8Array): CallKey => {
+  const secretOf = (ref: string, stored: Uint8Array | undefined): Uint8Array | undefined => {
+    if (ref === '') return undefined;
+    const secret = ref === IN_STATE ? stored : vault?.read(ref);
+    if (secret?.length !== SECRET_BYTES) throw broken('its key was erased');
+    return secret;
+  };
+  const keyOf = (sealed: Uint8Array, stored?: Uint8Array): CallKey => {
     const bytes = Buffer.from(sealed.buffer, sealed.byteOffset, sealed.length);
     const headBytes = FIXED_HEAD_BYTES + (bytes[1] ?? 0);
     const wrappedBytes = headBytes + NONCE_BYTES + KEY_BYTES + TAG_BYTES;
     if (bytes.length < wrappedBytes || bytes[0] !== FORMAT) throw broken('it has no such form');
     const ref = refOf(bytes);
-    const secret = ref === '' ? undefined : vault?.read(ref);
-    if (ref !== '' && secret === undefined) throw broken('its key was erased');
+    const secret = secretOf(ref, stored);
     const wrapped = Buffer.from(bytes.subarray(0, wrappedBytes));
-    return { key: decrypt(wrappingKey(keys, bytes.readUInt32BE(2), secret), headBytes, wrapped), wrapped };
+    const key = decrypt(wrappingKey(keys, bytes.readUInt32BE(2), secret), headBytes, wrapped);
+    return { key, wrapped, ...(ref === IN_STATE && secret && { secret }) };
   };
   return {
+    inState,
     callKey,
     keyOf,
     seal(value, { key, wrapped } = callKey()) {
       return encrypt(key, wrapped, JSON.stringify(value) ?? 'null', nonce());
     },
-    open(sealed) {
-      const { key, wrapped } = keyOf(sealed);
+    open(sealed, stored) {
+      const { key, wrapped } = keyOf(sealed, stored);
       return JSON.parse(decrypt(key, wrapped.length, sealed).toString('utf8'));
     },
     erase({ wrapped }) {
       const ref = refOf(wrapped);
-      if (ref !== '') vault?.erase(ref);
+      if (ref !== '' && ref !== IN_STATE) vault?.erase(ref);
     },
   };
 }

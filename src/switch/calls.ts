@@ -264,8 +264,8 @@ export class CallTable {
   }
 
   /** Takes a call of a dead owner over: carries its last commands out again, then lets the call know. */
-  async adopt(sealed: Uint8Array, bundle: BundleId): Promise<void> {
-    const stored = unpackCall(this.#options.sealer.open(sealed), this.#options.readsForm);
+  async adopt(sealed: Uint8Array, bundle: BundleId, secret?: Uint8Array): Promise<void> {
+    const stored = unpackCall(this.#options.sealer.open(sealed, secret), this.#options.readsForm);
     if (this.#calls.has(stored.call.id)) return;
     const running = this.#take({
       id: stored.call.id,
@@ -273,7 +273,7 @@ export class CallTable {
       account: stored.account,
       directoryNumber: stored.directoryNumber,
       index: stored.index,
-      key: this.#options.sealer.keyOf(sealed),
+      key: this.#options.sealer.keyOf(sealed, secret),
       call: stored.call,
       streams: { ...stored.streams },
     });

@@ -184,6 +184,23 @@ describe('an ended call', () => {
   });
 });
 
+it('keeps the secret beside the call where the state is the vault, and deletes both as one', async () => {
+  const shared = sealer({ newest: 1, keys: new Map([[1, Buffer.alloc(32, 9)]]) }, seededRandom(2), 'state');
+  const call = running({ key: shared.callKey() });
+  await checkpoints.now(call);
+  const [[stored], [secret]] = await Promise.all([
+    state.list<Uint8Array>(ACCOUNT, 'call', `${BUNDLE}/`),
+    state.list<Uint8Array>(ACCOUNT, 'call-key', `${BUNDLE}/`),
+  ]);
+  expect(secret!.key.id).toBe(stored!.key.id);
+  expect(unpackCall(shared.open(stored!.value, secret!.value))).toMatchObject({ call: talking });
+  call.call = { ...talking, state: 'ended', legs: [] };
+  call.over = true;
+  await checkpoints.now(call);
+  expect(await state.list(ACCOUNT, 'call')).toEqual([]);
+  expect(await state.list(ACCOUNT, 'call-key')).toEqual([]);
+});
+
 it('lets a call go whose bundle another holds', async () => {
   await state.grant(BUNDLE, 'a2' as SwitchId, 'a' as ZoneId);
   const call = running({ outbox: [bye] });

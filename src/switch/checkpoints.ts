@@ -158,6 +158,7 @@ export class Checkpoints {
 
   #writes(running: RunningCall, outbox: readonly CallCommand[], ended: boolean): Write[] {
     const call: StateKey = { account: running.account, kind: 'call', id: `${running.bundle}/${running.id}` };
+    const secret: StateKey = { ...call, kind: 'call-key' };
     const index: StateKey = { account: CALL_INDEX_ACCOUNT, kind: 'call-index', id: running.index };
     // With a time given the engine need not look at the version before: in calls the epoch decides, and under one epoch the last write.
     const updatedUtcMs = this.#options.clock.utcMs();
@@ -165,6 +166,7 @@ export class Checkpoints {
       return [
         { op: 'delete', key: call, updatedUtcMs },
         { op: 'delete', key: index, updatedUtcMs },
+        ...(running.key.secret ? [{ op: 'delete', key: secret, updatedUtcMs } as const] : []),
       ];
     }
     const stored = packCall(
@@ -183,6 +185,8 @@ export class Checkpoints {
     if (!running.indexed) {
       running.indexed = true;
       writes.push({ op: 'put', key: index, value: running.bundle, updatedUtcMs });
+      if (running.key.secret)
+        writes.push({ op: 'put', key: secret, value: running.key.secret, updatedUtcMs });
     }
     return writes;
   }

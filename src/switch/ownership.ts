@@ -28,6 +28,8 @@ export interface OwnershipOptions {
   readonly edges: Edges;
   readonly media: MediaLinks;
   readonly calls: CallTable;
+  /** Beside each call lies the secret that opens it: see `Sealer.inState`. */
+  readonly secretsInState: boolean;
   readonly onAdopted: () => void;
   /** We hold more or less than before. */
   readonly onChanged: () => void;
@@ -127,11 +129,17 @@ export class Ownership {
   async #adopt(bundle: BundleId): Promise<void> {
     const { state, directories, log } = this.#options;
     for (const { snapshot } of directories.directories.accounts) {
-      const stored = await state.list<Uint8Array>(snapshot.account, 'call', `${bundle}/`);
+      const [stored, secrets] = await Promise.all([
+        state.list<Uint8Array>(snapshot.account, 'call', `${bundle}/`),
+        this.#options.secretsInState
+          ? state.list<Uint8Array>(snapshot.account, 'call-key', `${bundle}/`)
+          : [],
+      ]);
+      const secretOf = new Map(secrets.map(({ key, value }) => [key.id, value]));
       await Promise.all(
         stored.map(async ({ value, key }) => {
           try {
-            await this.#calls.adopt(value, bundle);
+            await this.#calls.adopt(value, bundle, secretOf.get(key.id));
             this.#options.onAdopted();
             this.#tellEdges(key.id.slice(bundle.length + 1) as CallId);
           } catch (error) {

@@ -207,6 +207,7 @@ export class CallSwitch {
       edges: this.#edges,
       media: this.#media,
       calls: this.#calls,
+      secretsInState: sealer.inState,
       onAdopted: () => this.#load.calls++,
       onChanged: () => {
         this.#tellLoad();

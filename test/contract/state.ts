@@ -55,6 +55,21 @@ export function stateContract(name: string, make: () => Promise<StateUnderTest>)
         expect(await b.get(registration('1002'))).toBeUndefined();
       });
 
+      test('a call and what opens it are written and deleted as one, and listed by their bundle', async () => {
+        const { a, b } = await both();
+        const bundle = 'bundle0001' as BundleId;
+        const { epoch } = await a.grant(bundle, a1, A);
+        const of = (kind: 'call' | 'call-key'): StateKey => ({ account: demo, kind, id: `${bundle}/one` });
+        const writes = [put(of('call'), Buffer.from('sealed')), put(of('call-key'), Buffer.from('secret'))];
+        await a.commit(writes, { ...volatile, fence: { bundle, epoch } });
+        const [found] = await b.list<Uint8Array>(demo, 'call-key', `${bundle}/`);
+        expect([found?.key.id, Buffer.from(found!.value).toString()]).toEqual([`${bundle}/one`, 'secret']);
+        expect(await b.list(demo, 'call-key', 'bundle0002/')).toEqual([]);
+        const gone = [of('call'), of('call-key')].map((key): Write => ({ op: 'delete', key }));
+        await a.commit(gone, { ...volatile, fence: { bundle, epoch } });
+        expect(await b.list(demo, 'call-key', `${bundle}/`)).toEqual([]);
+      });
+
       test('another process of the same zone finds it too', async () => {
         const { state, a } = await both();
         const sibling = await state.open(A, B);
