@@ -6,6 +6,7 @@ import { A_LAW, MU_LAW } from './g711.ts';
 const CODECS = [
   { name: 'pcmu', clockRateHz: 8000, leastDb: 30 },
   { name: 'pcma', clockRateHz: 8000, leastDb: 30 },
+  { name: 'l16', clockRateHz: 16_000, leastDb: 90 },
   { name: 'g722', clockRateHz: 8000, leastDb: 20 },
   { name: 'opus', clockRateHz: 48_000, leastDb: 10 },
   { name: 'g729', clockRateHz: 8000, leastDb: 3 },

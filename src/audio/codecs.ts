@@ -14,6 +14,7 @@ import {
   SPANDSP,
 } from '../native/index.ts';
 import type { Decoder, Encoder } from './codec.ts';
+import { createConcealer } from './concealment.ts';
 import { A_LAW, type CompandingLaw, MU_LAW } from './g711.ts';
 import type { Pcm, SampleRateHz } from './pcm.ts';
 
@@ -26,20 +27,22 @@ export interface CodecName {
 }
 
 export interface EncoderOptions {
-  /** Opus; default 32,000: with 20 ms of RTP, UDP, IPv4 and SRTP 52 kbit/s on the wire, far below the 100 of PH-QOS-05 with FEC. */
+  /** Opus; default 46,000: in speech 61 kbit/s on the wire with RTP, UDP and IPv4, 67 with AES-GCM (PH-QOS-05: 60 to 100). */
   readonly bitsPerSec?: number;
-  /** Opus, 0 to 10; default 5: half the cost of 9. */
+  /** Opus, 0 to 10; default 5: half the cost of 9, and FEC within 0.5 dB of it (`scripts/bench transcode`). */
   readonly complexity?: number;
   /** Send little or nothing in silence (Opus DTX, G.729 Annex B). Default false. */
   readonly silenceSuppression?: boolean;
 }
 
+const LEAST_EXPECTED_LOSS_PERCENT = 2;
 /** 120 ms at 48 kHz. */
 const MOST_SAMPLES = 5760;
 
 const present: Readonly<Record<string, { readonly has: () => boolean; readonly library?: CodecLibrary }>> = {
   pcmu: { has: () => true },
   pcma: { has: () => true },
+  l16: { has: () => true },
   g722: { has: hasG722, library: SPANDSP },
   opus: { has: hasOpus, library: OPUS },
   g729: { has: hasG729, library: BCG729 },
@@ -71,6 +74,9 @@ export function sampleRateOf(codec: CodecName): SampleRateHz | undefined {
       return 16_000;
     case 'opus':
       return 48_000;
+    case 'l16':
+      // 20 ms at 48 kHz would not fit into a packet.
+      return codec.clockRateHz === 8000 || codec.clockRateHz === 16_000 ? codec.clockRateHz : undefined;
     default:
       return undefined;
   }
@@ -81,6 +87,10 @@ export function createEncoder(codec: CodecName, options: EncoderOptions = {}): E
   const name = codec.name.toLowerCase();
   if (name === 'pcmu') return g711Encoder(MU_LAW);
   if (name === 'pcma') return g711Encoder(A_LAW);
+  if (name === 'l16') {
+    const rateHz = sampleRateOf(codec);
+    return rateHz && l16Encoder(rateHz);
+  }
   if (name === 'g722') {
     const native = openG722Encoder();
     return native && { rateHz: 16_000, ...native };
@@ -94,23 +104,26 @@ export function createEncoder(codec: CodecName, options: EncoderOptions = {}): E
   if (name !== 'opus') return undefined;
   const fmtp = codec.fmtp ?? '';
   const asked = Number(/maxaveragebitrate\s*=\s*(\d+)/i.exec(fmtp)?.[1] ?? Number.POSITIVE_INFINITY);
+  // RFC 7587 §6.1: FEC only to a peer that says it can use it.
+  const inbandFec = /useinbandfec\s*=\s*1/i.test(fmtp);
   const native = openOpusEncoder({
     rateHz: 48_000,
-    bitsPerSec: Math.max(6000, Math.min(options.bitsPerSec ?? 32_000, asked)),
+    bitsPerSec: Math.max(6000, Math.min(options.bitsPerSec ?? 46_000, asked)),
     complexity: options.complexity ?? 5,
-    // RFC 7587 §6.1: FEC only to a peer that says it can use it.
-    inbandFec: /useinbandfec\s*=\s*1/i.test(fmtp),
+    inbandFec,
     dtx: options.silenceSuppression === true || /usedtx\s*=\s*1/i.test(fmtp),
   });
-  return (
-    native && {
-      rateHz: 48_000,
-      encode: native.encode,
-      expectLoss: (fraction) =>
-        native.expectLossPercent(Math.round(100 * Math.min(1, Math.max(0, fraction)))),
-      release: native.release,
-    }
-  );
+  if (native === undefined) return undefined;
+  // libopus adds redundancy only for loss that it expects: the first burst comes before the first report of one.
+  const least = inbandFec ? LEAST_EXPECTED_LOSS_PERCENT : 0;
+  native.expectLossPercent(least);
+  return {
+    rateHz: 48_000,
+    encode: native.encode,
+    expectLoss: (fraction) =>
+      native.expectLossPercent(Math.max(least, Math.round(100 * Math.min(1, Math.max(0, fraction))))),
+    release: native.release,
+  };
 }
 
 /** Undefined when the codec is unknown or its library is missing. */
@@ -118,6 +131,10 @@ export function createDecoder(codec: CodecName): Decoder | undefined {
   const name = codec.name.toLowerCase();
   if (name === 'pcmu') return g711Decoder(MU_LAW);
   if (name === 'pcma') return g711Decoder(A_LAW);
+  if (name === 'l16') {
+    const rateHz = sampleRateOf(codec);
+    return rateHz && l16Decoder(rateHz);
+  }
   if (name === 'g722') {
     const native = openG722Decoder();
     return native && blockDecoder(16_000, native.decode, undefined, native.release);
@@ -163,10 +180,39 @@ function g711Decoder(law: CompandingLaw): Decoder {
   );
 }
 
-/**
- * `hide` writes what a codec itself puts in place of a lost frame. Without one the last frame is said again, each time at half the level, and
- * after 60 ms there is silence (as G.711 Appendix I fades out).
- */
+/** RFC 3551 §4.5.11: 16 bits, big-endian. */
+function l16Encoder(rateHz: SampleRateHz): Encoder {
+  return {
+    rateHz,
+    encode(frame, out, at) {
+      if (!(at >= 0 && at + 2 * frame.length <= out.length)) return 0;
+      for (let i = 0; i < frame.length; i++) {
+        const sample = frame[i] as number;
+        out[at + 2 * i] = sample >> 8;
+        out[at + 2 * i + 1] = sample;
+      }
+      return 2 * frame.length;
+    },
+    release() {},
+  };
+}
+
+function l16Decoder(rateHz: SampleRateHz): Decoder {
+  return blockDecoder(
+    rateHz,
+    (payload, from, to, into) => {
+      const count = Math.min((Math.min(to, payload.length) - from) >> 1, into.length);
+      if (!(from >= 0 && count > 0)) return -1;
+      for (let i = 0; i < count; i++)
+        into[i] = ((payload[from + 2 * i] as number) << 8) | (payload[from + 2 * i + 1] as number);
+      return count;
+    },
+    undefined,
+    () => {},
+  );
+}
+
+/** `hide` writes what a codec itself puts in place of a lost frame. Without one the last pitch periods are said again. */
 function blockDecoder(
   rateHz: SampleRateHz,
   read: (payload: Uint8Array, from: number, to: number, into: Int16Array) => number,
@@ -186,20 +232,21 @@ function blockDecoder(
     }
     return view;
   };
-  let lost = 0;
+  const concealer = hide === undefined ? createConcealer(rateHz) : undefined;
   const conceal = (next?: Uint8Array): Pcm => {
-    if (hide !== undefined && hide(samples, next) === frame) return lend(frame);
-    lost++;
-    for (let i = 0; i < frame; i++) samples[i] = lost > 3 ? 0 : (samples[i] as number) >> 1;
-    return lend(frame);
+    const out = lend(frame);
+    if (concealer !== undefined) concealer.fill(out);
+    else if (hide?.(samples, next) !== frame) out.fill(0);
+    return out;
   };
   return {
     rateHz,
     decode(payload, from, to) {
       const length = read(payload, from, to, samples);
       if (length <= 0) return conceal();
-      lost = 0;
-      return lend(length);
+      const out = lend(length);
+      concealer?.take(out);
+      return out;
     },
     conceal,
     release,

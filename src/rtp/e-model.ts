@@ -76,7 +76,7 @@ function lossImpairment(measures: CallMeasures): number {
   const ie = codec.ie + rebuilt * ((codec.rebuiltIe ?? codec.ie) - codec.ie);
   const lostPercent = 100 * fraction(lostFraction);
   const most = MOST_LOSS_IMPAIRMENT[codec.band];
-  return ie + ((most - ie) * lostPercent) / (lostPercent / (burstRatio > 1 ? burstRatio : 1) + codec.bpl);
+  return ie + ((most - ie) * lostPercent) / (lostPercent / Math.max(1, burstRatio || 1) + codec.bpl);
 }
 
 const fraction = (value: number): number => (value > 0 ? Math.min(1, value) : 0);
@@ -141,7 +141,7 @@ const IS = (() => {
 
 /** Id, 7-18 to 7-28: talker echo, listener echo and waiting, with T = Ta and Tr = 2 T. */
 function delayImpairment(oneWayDelayMs: number): number {
-  const t = oneWayDelayMs > 0 ? oneWayDelayMs : 0;
+  const t = Math.max(0, oneWayDelayMs || 0);
   const terv = TELR - 40 * Math.log10((1 + t / 10) / (1 + t / 150)) + 6 * Math.exp(-0.3 * t ** 2);
   const roe = -1.5 * (NO - RLR);
   const re = 80 + 2.5 * (terv - 14);
