@@ -1,8 +1,11 @@
 import { failed, ok, type Result } from '../base/index.ts';
+import { isBundleOnly, midOf, taggedLineOf } from './bundle.ts';
 import { type Codec, codecsOf } from './codecs.ts';
 import { type CryptoLine, chooseCrypto, cryptosOf, type OfferedCrypto, type SrtpSuite } from './crypto.ts';
 import { attributeOf, type MediaDescription, type SessionDescription } from './description.ts';
 import { DIRECTIONS, type Direction, directionOf, mayReceive, maySend } from './direction.ts';
+import { type DtlsDescription, dtlsOf } from './dtls.ts';
+import { type IceDescription, iceOf } from './ice.ts';
 
 /** Transport of RTP (RFC 3551, 3711, 4585, 5124, 5764). The last two take their keys from DTLS, the others from SDES. */
 export type RtpProfile =
@@ -29,6 +32,12 @@ export interface AudioDescription {
   readonly profile: RtpProfile;
   /** 0: refused. */
   readonly port: number;
+  /** `a=mid` (RFC 5888). */
+  readonly mid?: string;
+  /** RFC 8839. With it `address` and `port` say little: where the peer is follows from its checks. */
+  readonly ice?: IceDescription;
+  /** RFC 5763. */
+  readonly dtls?: DtlsDescription;
   /** From the medium's or the session's `c=`; never resolved. Undefined where there is none. */
   readonly address: string | undefined;
   readonly family: 4 | 6;
@@ -70,17 +79,26 @@ function describeAudio(
 ): AudioDescription {
   const connection = media.connection ?? sd.connection;
   const rtcpMux = attributeOf(media, 'rtcp-mux') !== undefined;
+  const tagged = taggedLineOf(sd, media);
+  const mid = midOf(media);
+  const ice = iceOf(sd, media, tagged);
+  const dtls = dtlsOf(sd, media, tagged);
+  // The discard port (RFC 8839 §4.2.5.3): in the bundle, and nowhere by itself.
+  const port = isBundleOnly(sd, media) ? 9 : media.port;
   const ptimeMs = millisecondsOf(attributeOf(media, 'ptime')?.value);
   const maxptimeMs = millisecondsOf(attributeOf(media, 'maxptime')?.value);
   return {
     index,
     profile,
-    port: media.port,
+    port,
+    ...(mid !== undefined && { mid }),
+    ...(ice !== undefined && { ice }),
+    ...(dtls !== undefined && { dtls }),
     address: connection?.address,
     family: connection?.family ?? sd.origin.family,
-    rtcpPort: rtcpMux ? media.port : (rtcpPortOf(media) ?? Math.min(media.port + 1, 65_535)),
+    rtcpPort: rtcpMux ? port : (rtcpPortOf(media) ?? Math.min(port + 1, 65_535)),
     rtcpMux,
-    direction: effectiveDirection(sd, media, connection?.address),
+    direction: effectiveDirection(sd, media, ice === undefined ? connection?.address : undefined),
     codecs: codecsOf(media),
     crypto: cryptosOf(media),
     ...(ptimeMs !== undefined && { ptimeMs }),
@@ -94,9 +112,8 @@ function effectiveDirection(
   address: string | undefined,
 ): Direction {
   const said = directionAmong(media) ?? directionAmong(sd) ?? 'sendrecv';
-  const withIce = attributeOf(media, 'ice-ufrag') ?? attributeOf(sd, 'ice-ufrag');
-  // With ICE the address means "to be found by checks" (RFC 8839 §4.3.1), without it the peer listens nowhere.
-  return isUnspecified(address) && !withIce ? directionOf(maySend(said), false) : said;
+  // Without ICE, which finds the address by checks (RFC 8839 §4.3.1), the peer listens nowhere.
+  return isUnspecified(address) ? directionOf(maySend(said), false) : said;
 }
 
 function directionAmong(holder: Pick<MediaDescription, 'attributes'>): Direction | undefined {
@@ -123,22 +140,29 @@ function millisecondsOf(value: string | undefined): number | undefined {
 export const isSecureProfile = (profile: RtpProfile): boolean => profile.includes('SAVP');
 export const isDtlsProfile = (profile: RtpProfile): boolean => profile.startsWith('UDP/TLS/');
 
-/** How a medium will be protected: by the line taken from the offer, or not at all. */
-export type Protection = { readonly kind: 'srtp'; readonly taken: CryptoLine } | { readonly kind: 'plain' };
+/** How a medium will be protected: by the line taken from the offer, by keys that a handshake makes, or not at all. */
+export type Protection =
+  | { readonly kind: 'srtp'; readonly taken: CryptoLine }
+  | { readonly kind: 'dtls'; readonly offered: DtlsDescription }
+  | { readonly kind: 'plain' };
 
 /**
- * Decides on the protection of an offered audio (PH-SEC-04, PH-SEC-05, TR-MEDIA-06). An offer under RTP/AVP with keys asks
- * for SRTP if possible. Lines that we cannot use (short tags among them) count as none. Failures are answered 488:
- * `encryption_required` when the site forbids plain RTP, `no_common_suite` when the offer does, `dtls` for DTLS-SRTP.
+ * Decides on the protection of an offered audio (PH-SEC-03, PH-SEC-04, PH-SEC-05, TR-MEDIA-06). An offer under RTP/AVP with keys asks
+ * for SRTP if possible, and one under RTP/SAVP with a fingerprint and no keys for DTLS (browsers and phones of before RFC 5764). Lines
+ * that we cannot use (short tags among them) count as none. Failures are answered 488: `encryption_required` when the site forbids
+ * plain RTP, `no_common_suite` when the offer does, `dtls` when DTLS-SRTP lacks a fingerprint that can be checked.
  */
 export function chooseProtection(
   audio: AudioDescription,
   order: readonly SrtpSuite[],
   encryptionRequired: boolean,
 ): Result<Protection, 'encryption_required' | 'no_common_suite' | 'dtls'> {
-  if (isDtlsProfile(audio.profile)) return failed('dtls');
+  if (isDtlsProfile(audio.profile)) {
+    return audio.dtls ? ok({ kind: 'dtls', offered: audio.dtls }) : failed('dtls');
+  }
   const taken = chooseCrypto(audio.crypto, order);
   if (taken) return ok({ kind: 'srtp', taken });
+  if (isSecureProfile(audio.profile) && audio.dtls) return ok({ kind: 'dtls', offered: audio.dtls });
   if (isSecureProfile(audio.profile)) return failed('no_common_suite');
   return encryptionRequired ? failed('encryption_required') : ok({ kind: 'plain' });
 }

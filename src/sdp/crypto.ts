@@ -37,7 +37,7 @@ export interface OfferedCrypto {
   readonly sessionParams: readonly string[];
 }
 
-export type MediaProfile = 'app' | 'desk-128' | 'desk-256' | 'trunk' | 'plain';
+export type MediaProfile = 'app' | 'browser' | 'desk-128' | 'desk-256' | 'trunk' | 'plain';
 
 /** 256 bits before 128, GCM before counter mode: PH-SEC-03, TR-MEDIA-05. */
 const STRONGEST_FIRST: readonly SrtpSuite[] = [
@@ -49,6 +49,7 @@ const STRONGEST_FIRST: readonly SrtpSuite[] = [
 
 const SUITE_ORDERS: Readonly<Record<MediaProfile, readonly SrtpSuite[]>> = {
   app: STRONGEST_FIRST,
+  browser: STRONGEST_FIRST,
   trunk: STRONGEST_FIRST,
   // PH-SEC-04: AES-128 by default. RFC 4568 makes every device know it; the others serve one that offers nothing else.
   'desk-128': ['AES_CM_128_HMAC_SHA1_80', 'AEAD_AES_128_GCM', 'AES_256_CM_HMAC_SHA1_80', 'AEAD_AES_256_GCM'],

@@ -1,6 +1,6 @@
 /**
  * What two sides can agree on: SDP read and written as plain data, and the rules of offer and answer (RFC 8866, 3264, 4568,
- * 3605, 5761) for one audio stream. Knows nothing of SIP, sockets or keys in use.
+ * 3605, 5761; for browsers 8839, 8842, 9143) for one audio stream. Knows nothing of SIP, sockets or keys in use.
  */
 export {
   type AudioDescription,
@@ -50,6 +50,16 @@ export {
   reverseDirection,
 } from './direction.ts';
 export {
+  type DtlsDescription,
+  type DtlsRole,
+  type Fingerprint,
+  roleForAnswer,
+  roleFromAnswer,
+  type Setup,
+  sameFingerprints,
+} from './dtls.ts';
+export type { IceCandidate, IceDescription } from './ice.ts';
+export {
   type AnswerParameters,
   buildAnswer,
   buildOffer,
@@ -59,3 +69,4 @@ export {
 } from './offer.ts';
 export { parseSdp, SDP_LIMITS } from './parse.ts';
 export { serializeSdp } from './serialize.ts';
+export { parseTrickle, type TrickledCandidates } from './trickle.ts';

@@ -138,9 +138,9 @@ describe('offers and answers', () => {
     const crypto = offerCrypto(suiteOrder('desk-128'), random);
     expect(buildOffer({ ...local, crypto, optionalSrtp: true }).media[0]!.protocol).toBe('RTP/AVP');
     expect(buildOffer({ ...local, crypto: [], optionalSrtp: false }).media[0]!.protocol).toBe('RTP/AVP');
-    expect(buildOffer({ ...local, crypto, optionalSrtp: false, feedback: true }).media[0]!.protocol).toBe(
-      'RTP/SAVPF',
-    );
+    expect(
+      buildOffer({ ...local, crypto, optionalSrtp: false, profile: 'RTP/SAVPF' }).media[0]!.protocol,
+    ).toBe('RTP/SAVPF');
   });
 
   it('an answer mirrors every line of the offer and refuses all but the audio', () => {

@@ -1,4 +1,5 @@
-import type { AudioDescription } from './audio.ts';
+import type { AudioDescription, RtpProfile } from './audio.ts';
+import { answerGroups, bundleAttribute, midOf } from './bundle.ts';
 import type { Codec } from './codecs.ts';
 import type { CryptoLine } from './crypto.ts';
 import {
@@ -8,6 +9,8 @@ import {
   type SessionDescription,
 } from './description.ts';
 import type { Direction } from './direction.ts';
+import { dtlsAttributes, type Fingerprint, type Setup } from './dtls.ts';
+import { iceAttributes } from './ice.ts';
 
 /** What an offer and an answer of ours have in common: one audio line. */
 export interface LocalAudio {
@@ -23,6 +26,10 @@ export interface LocalAudio {
   readonly direction: Direction;
   readonly codecs: readonly Codec[];
   readonly ptimeMs?: number;
+  /** Our half of ICE, as a lite agent with this address alone. */
+  readonly ice?: { readonly ufrag: string; readonly password: string };
+  /** Keys come from DTLS: `crypto` is empty then. */
+  readonly dtls?: { readonly fingerprint: Fingerprint; readonly setup: Setup; readonly tlsId?: string };
 }
 
 export interface OfferParameters extends LocalAudio {
@@ -30,8 +37,8 @@ export interface OfferParameters extends LocalAudio {
   readonly crypto: readonly CryptoLine[];
   /** Keys under RTP/AVP: a phone without SRTP may answer plain (PH-SEC-05). Else RTP/SAVP. */
   readonly optionalSrtp: boolean;
-  /** With feedback (RFC 4585, 5124); for peers that offered it. */
-  readonly feedback?: boolean;
+  /** What was agreed on before, or what the peer is known to want; absent: as keys and `optionalSrtp` say. */
+  readonly profile?: RtpProfile;
   /** The description sent last in this dialog: its other m= lines stay in their places, refused (RFC 3264 §8). */
   readonly previous?: SessionDescription;
 }
@@ -44,10 +51,23 @@ export interface AnswerParameters extends LocalAudio {
 }
 
 export function buildOffer(parameters: OfferParameters): SessionDescription {
-  const { crypto, optionalSrtp, feedback = false, previous } = parameters;
-  const secure = crypto.length > 0 && !optionalSrtp;
-  const audio = audioLine(parameters, `RTP/${secure ? 'S' : ''}AVP${feedback ? 'F' : ''}`, crypto);
-  return session(parameters, previous ? inPlaceOf(previous, audio) : [audio]);
+  const { crypto, optionalSrtp, previous, ice, dtls } = parameters;
+  const keyed = crypto.length > 0 && !optionalSrtp ? 'RTP/SAVP' : 'RTP/AVP';
+  const profile = parameters.profile ?? (dtls ? 'UDP/TLS/RTP/SAVPF' : keyed);
+  const before = previous && audioLineOf(previous);
+  const mid = before === undefined ? undefined : midOf(before);
+  const audio = audioLine(parameters, profile, crypto);
+  // A browser knows lines by their names (RFC 9429 §5.2.1), also the only one.
+  const name = mid ?? (ice ? '0' : undefined);
+  const named =
+    name === undefined
+      ? audio
+      : { ...audio, attributes: [...audio.attributes, { name: 'mid', value: name }] };
+  return session(
+    parameters,
+    previous ? inPlaceOf(previous, named) : [named],
+    ice && name !== undefined ? [bundleAttribute([name])] : [],
+  );
 }
 
 /** Answers line by line in the offer's order, refusing by port 0 all but the audio taken (RFC 3264 §6). */
@@ -58,7 +78,7 @@ export function buildAnswer(offer: SessionDescription, parameters: AnswerParamet
       ? audioLine(parameters, offered.protocol, crypto ? [crypto] : [], offered)
       : refuse(offered),
   );
-  return session(parameters, media);
+  return session(parameters, media, audio.mid === undefined ? [] : answerGroups(offer, [audio.mid]));
 }
 
 /**
@@ -72,14 +92,18 @@ export function reviseVersion(previous: SessionDescription, next: SessionDescrip
   return { ...same, origin: { ...same.origin, version: String(BigInt(version) + 1n) } };
 }
 
-function session(local: LocalAudio, media: readonly MediaDescription[]): SessionDescription {
+function session(
+  local: LocalAudio,
+  media: readonly MediaDescription[],
+  groups: readonly SdpAttribute[],
+): SessionDescription {
   const { sessionId, version, address, family } = local;
   return {
     origin: { username: '-', sessionId, version, family, address },
     sessionName: '-',
     connection: { family, address },
     fields: [{ type: 't', value: '0 0' }],
-    attributes: [],
+    attributes: [...(local.ice ? [{ name: 'ice-lite' }] : []), ...groups],
     media,
   };
 }
@@ -91,6 +115,9 @@ function audioLine(
   offered?: MediaDescription,
 ): MediaDescription {
   const attributes: SdpAttribute[] = [];
+  if (local.ice) attributes.push(...iceAttributes(local.ice, local));
+  if (local.dtls)
+    attributes.push(...dtlsAttributes(local.dtls.fingerprint, local.dtls.setup, local.dtls.tlsId));
   for (const { payloadType, name, clockRateHz, channels, fmtp } of local.codecs) {
     const kind = `${displayName(name)}/${clockRateHz}${channels > 1 ? `/${channels}` : ''}`;
     attributes.push({ name: 'rtpmap', value: `${payloadType} ${kind}` });
@@ -103,10 +130,14 @@ function audioLine(
   // An answer may agree to one port only when the offer asked for it (RFC 5761 §5.1.1).
   const mux = local.rtcpMux && (offered === undefined || attributeOf(offered, 'rtcp-mux') !== undefined);
   if (mux) attributes.push({ name: 'rtcp-mux' });
-  if (local.rtcpPort !== local.port + 1 && !(mux && offered)) {
+  // Our one candidate is for both (RFC 8858 §3).
+  if (mux && local.ice && !offered) attributes.push({ name: 'rtcp-mux-only' });
+  else if (local.rtcpPort !== local.port + 1 && !(mux && offered)) {
     attributes.push({ name: 'rtcp', value: String(local.rtcpPort) });
   }
   attributes.push({ name: local.direction });
+  // Applications look for the peer's stream, which a browser makes of this (RFC 8830 §2).
+  if (local.ice) attributes.push({ name: 'msid', value: 'twinline audio' });
   // RFC 5888 §9.2: an answer names the line as the offer did.
   const mid = offered && attributeOf(offered, 'mid');
   if (mid) attributes.push(mid);
@@ -125,18 +156,27 @@ function displayName(name: string): string {
   return name === 'opus' || name === 'telephone-event' || name === 'speex' ? name : name.toUpperCase();
 }
 
-const refuse = ({ kind, protocol, formats }: MediaDescription): MediaDescription => ({
-  kind,
-  port: 0,
-  protocol,
-  formats: formats.length > 0 ? formats : ['0'],
-  fields: [],
-  attributes: [],
-});
+/** Its name stays (RFC 5888 §9.2): browsers match lines by it. */
+function refuse(refused: MediaDescription): MediaDescription {
+  const { kind, protocol, formats } = refused;
+  const mid = midOf(refused);
+  return {
+    kind,
+    port: 0,
+    protocol,
+    formats: formats.length > 0 ? formats : ['0'],
+    fields: [],
+    attributes: mid === undefined ? [] : [{ name: 'mid', value: mid }],
+  };
+}
 
 function inPlaceOf(previous: SessionDescription, audio: MediaDescription): MediaDescription[] {
-  const used = previous.media.findIndex((media) => media.kind === 'audio' && media.port !== 0);
-  const at = used >= 0 ? used : previous.media.findIndex((media) => media.kind === 'audio');
-  if (at < 0) return [...previous.media.map(refuse), audio];
-  return previous.media.map((media, index) => (index === at ? audio : refuse(media)));
+  const before = audioLineOf(previous);
+  if (before === undefined) return [...previous.media.map(refuse), audio];
+  return previous.media.map((media) => (media === before ? audio : refuse(media)));
+}
+
+function audioLineOf({ media }: SessionDescription): MediaDescription | undefined {
+  const lines = media.filter(({ kind }) => kind === 'audio');
+  return lines.find(({ port }) => port !== 0) ?? lines[0];
 }

@@ -137,7 +137,7 @@ describe('what phones send', () => {
     });
   });
 
-  it('Chromium: DTLS-SRTP is recognised, and is nothing for SDES', () => {
+  it('Chromium: DTLS-SRTP is recognised, and a fingerprint that is none makes it unusable', () => {
     const sd = session(
       'a=group:BUNDLE 0',
       'm=audio 9 UDP/TLS/RTP/SAVPF 111 63 9 0 8 13 110 126',
