@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { browserSdp } from '../../test/support/browser-sdp.ts';
 import { adoptedIn, hangUp, scene, talk } from '../../test/support/call-scenario.ts';
 import { header } from '../sip/index.ts';
 import { adoptions } from './index.ts';
@@ -23,6 +24,9 @@ const inOrder = {
     alice: { extension: '1001' },
     bob: { extension: '1002', phones: 2, ring: { mode: 'in-order', maxWaitSec: 40 } },
   },
+} as const;
+const browserAndPhone = {
+  people: { alice: { extension: '1001', transport: 'wss', browser: true }, bob: { extension: '1002' } },
 } as const;
 const crypto = [`1 AES_CM_128_HMAC_SHA1_80 inline:${Buffer.alloc(30, 1).toString('base64')}`];
 
@@ -154,6 +158,18 @@ describe('a call whose owner dies after every step', () => {
     alice.answers(alice.request('INVITE'), 200, { body: alice.sdp({ crypto, version: 3 }) });
     bob.answers(bob.request('INVITE'), 200, { body: bob.sdp({ crypto, version: 3 }) });
     hangUp(bob, alice);
+  });
+
+  scene('is one of a browser with a phone', browserAndPhone, ({ flow, alice, bob }) => {
+    alice.invite('1002', { body: browserSdp() });
+    bob.answers(bob.request('INVITE'), 200, { body: bob.sdp() });
+    alice.acks(alice.response(200, 'INVITE'));
+    const [stream] = flow.streams.keys();
+    flow.feed({
+      type: 'media-event',
+      event: { type: 'transport', stream: stream!, state: 'connected', suite: 'AEAD_AES_256_GCM' },
+    });
+    hangUp(alice, bob);
   });
 
   scene('is ended by a command, and its figures come one by one', {}, (it) => {

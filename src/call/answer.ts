@@ -163,6 +163,8 @@ export function answerCaller(work: Work): void {
       return;
     }
     body = made.value;
+    // A browser's checks may come before its answer does.
+    if (caller.media.ice !== undefined) putStream(work, caller);
   }
   const session = answerSessionTimer(invite.request, SESSION_POLICY, ctx.nowMs);
   if (session.type === 'accept' && session.timer !== undefined) caller.sessionTimer = session.timer;

@@ -15,7 +15,7 @@ import {
 } from '../sip/index.ts';
 import { endCall } from './end.ts';
 import { ask } from './flow.ts';
-import { carriedHeaders, newSessionId, newTag, SUPPORTED, sessionIdOf } from './headers.ts';
+import { carriedHeaders, newSessionId, newTag, sessionIdOf, UNDERSTOOD } from './headers.ts';
 import { warningOf } from './hold.ts';
 import { CALL_SCHEMA_VERSION, type Call, type Leg } from './model.ts';
 import { familyOf, newMedia, readOffer } from './negotiate.ts';
@@ -43,7 +43,7 @@ export function begin(newCall: NewCall, ctx: CallContext): Work {
   const dialog = dialogFromRequest(invite, leg.localTag, 'early');
   if (!dialog.ok) return refuse(work, 400, `the INVITE is unusable: ${dialog.error}`);
   leg.dialog = dialog.value;
-  const unknown = tokensOf(invite, 'Require').filter((option) => !SUPPORTED.includes(option.toLowerCase()));
+  const unknown = tokensOf(invite, 'Require').filter((option) => !UNDERSTOOD.has(option.toLowerCase()));
   if (unknown.length > 0) {
     return refuse(
       work,
@@ -70,7 +70,8 @@ export function begin(newCall: NewCall, ctx: CallContext): Work {
       return refuse(work, 488, offer.error, name, value);
     }
     leg.media.unanswered = invite.body;
-    leg.media = { ...leg.media, family: offer.value.audio.family };
+    // With ICE the signalling's own family reaches the phone, and what `c=` says means little (RFC 8839 §4.2.5.3).
+    if (offer.value.audio.ice === undefined) leg.media = { ...leg.media, family: offer.value.audio.family };
   }
   const callee = calledUser(ctx.snapshot, caller, call.dialled);
   if (callee === undefined) return refuse(work, 404, 'nobody has that number');

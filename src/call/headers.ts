@@ -5,6 +5,19 @@ import { callerLeg, peerOf, type Work } from './work.ts';
 
 export const ALLOW = 'INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK';
 export const SUPPORTED = ['100rel', 'timer'];
+/** Info package and option tag of RFC 8840. */
+export const TRICKLE = 'trickle-ice';
+
+/** What a request may require (RFC 3261 §8.2.2.3). */
+export const UNDERSTOOD: ReadonlySet<string> = new Set([...SUPPORTED, TRICKLE]);
+
+/** What a leg's peer may ask of us: candidates by INFO only where there is ICE. */
+export const supportedOn = ({ media }: Leg): readonly string[] =>
+  media.ice === undefined ? SUPPORTED : [...SUPPORTED, TRICKLE];
+
+/** RFC 6086 §5.2.3: said wherever a dialog is made or its target refreshed. */
+export const recvInfoOn = ({ media }: Leg): SipHeader[] =>
+  media.ice === undefined ? [] : [{ name: 'Recv-Info', value: TRICKLE }];
 
 /** Methods that we know of but do not serve inside a call: 405, while one never heard of gets 501 (RFC 3261 §21.4.6, §21.5.2). */
 export const KNOWN_METHODS: ReadonlySet<string> = new Set([

@@ -1,4 +1,6 @@
+import { parseTrickle } from '../sdp/index.ts';
 import { contentTypeOf, header, type SipRequest, type SipResponse } from '../sip/index.ts';
+import { TRICKLE } from './headers.ts';
 import type { Leg, ServerRequest } from './model.ts';
 import { answerRequest, sendRequest } from './wire.ts';
 import { peerOf, type Work } from './work.ts';
@@ -6,14 +8,30 @@ import { peerOf, type Work } from './work.ts';
 /** Digits as INFO (RFC 6086 appendix A calls this use "legacy"): phones of two makers, two formats. */
 const DTMF_TYPES: readonly string[] = ['application/dtmf-relay', 'application/dtmf'];
 const MAX_BODY_LENGTH = 256;
+const TRICKLE_TYPE = 'application/trickle-ice-sdpfrag';
+
+/** Further candidates (RFC 8840). A lite agent needs none: it goes to where authenticated checks come from. */
+function answerTrickle(work: Work, leg: Leg, server: ServerRequest, request: SipRequest): void {
+  if (contentTypeOf(request) !== TRICKLE_TYPE) {
+    answerRequest(work, leg, server, 415, { headers: [{ name: 'Accept', value: TRICKLE_TYPE }] });
+    return;
+  }
+  const isFragment = parseTrickle(request.body) !== undefined;
+  answerRequest(work, leg, server, isFragment ? 200 : 400);
+}
 
 /** INFO: keypad digits go to the other end as they are. */
 export function relayInfo(work: Work, leg: Leg, server: ServerRequest, request: SipRequest): void {
-  if (header(request, 'Info-Package') !== undefined) {
-    // RFC 6086 §4.2.2: we have told of no package, so any is a bad one.
+  const infoPackage = header(request, 'Info-Package')?.split(';', 1)[0]?.trim().toLowerCase();
+  if (infoPackage === TRICKLE && leg.media.ice !== undefined) {
+    answerTrickle(work, leg, server, request);
+    return;
+  }
+  if (infoPackage !== undefined) {
+    // RFC 6086 §4.2.2: we have told of no other package, so any is a bad one.
     answerRequest(work, leg, server, 469, {
       reason: 'Bad Info Package',
-      headers: [{ name: 'Recv-Info', value: '' }],
+      headers: [{ name: 'Recv-Info', value: leg.media.ice === undefined ? '' : TRICKLE }],
     });
     return;
   }

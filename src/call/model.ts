@@ -1,8 +1,16 @@
 import type { AccountId, CallId, DeviceId, FlowId, LegId, StreamId, UserId } from '../base/index.ts';
 import type { Binding, MediaProfileName } from '../directory/index.ts';
 import type { Flow } from '../link/index.ts';
-import type { SrtpKey, StreamCodec, StreamReport } from '../media/index.ts';
-import type { CryptoLine, Direction } from '../sdp/index.ts';
+import type {
+  DtlsTerms,
+  Fingerprint,
+  IceCredentials,
+  SrtpKey,
+  SrtpSuite,
+  StreamCodec,
+  StreamReport,
+} from '../media/index.ts';
+import type { CryptoLine, Direction, RtpProfile } from '../sdp/index.ts';
 import type {
   ClientTransaction,
   Dialog,
@@ -187,13 +195,21 @@ export interface MediaPolicy {
   readonly profile: MediaProfileName;
   readonly prefer256: boolean;
   readonly encryptionRequired: boolean;
+  /** Our first offer is for a browser, or is not, whatever the device looks like: it has refused the other kind. */
+  readonly webrtc?: boolean;
 }
 
 export interface LegMedia {
   /** Absent until the leg has anything to do with media. */
   stream?: StreamId;
   readonly family: 4 | 6;
-  opened?: { readonly address: string; readonly port: number; readonly rtcpPort: number };
+  opened?: {
+    readonly address: string;
+    readonly port: number;
+    readonly rtcpPort: number;
+    /** Of the certificate that media has there. */
+    readonly fingerprint?: Fingerprint;
+  };
   /** Of our `o=` line on this leg. */
   readonly sdpId: string;
   sdpVersion: number;
@@ -201,18 +217,10 @@ export interface LegMedia {
   local?: string;
   /** The caller's offer, answered in early media; its 2xx says the answer again. */
   answeredEarly?: string;
-  /** Our offer that is not yet answered. `renews`: it says where this stream is, which took a lost one's place. */
-  offered?: {
-    readonly crypto: readonly CryptoLine[];
-    readonly direction: Direction;
-    readonly renews?: StreamId;
-  };
+  /** Our offer that is not yet answered. */
+  offered?: OwnOffer;
   /** What the first INVITE offered, until its 2xx: each fork behind a proxy answers it anew (RFC 3261 §13.2.2.4). */
-  firstOffer?: {
-    readonly crypto: readonly CryptoLine[];
-    readonly direction: Direction;
-    readonly renews?: StreamId;
-  };
+  firstOffer?: OwnOffer;
   /** The peer's offer that is not yet answered. */
   unanswered?: string;
   /** An answer to the first offer has been given or taken. */
@@ -224,6 +232,12 @@ export interface LegMedia {
   ptimeMs?: number;
   sendKey?: SrtpKey;
   receiveKey?: SrtpKey;
+  /** In place of the keys: they come from a handshake, over a path that ICE finds where the peer has that. */
+  dtls?: DtlsMedia;
+  /** Ours is made once for each generation; the peer's is absent until it is known. */
+  ice?: IceCredentials;
+  /** What the handshake agreed on, as media told. */
+  suite?: SrtpSuite;
   /** The peer took a new port of ours and kept its key: nobody knows how often its sequence numbers have wrapped. */
   receiveKeyKept?: true;
   remoteAddress?: { readonly address: string; readonly port: number; readonly rtcpPort: number };
@@ -235,6 +249,23 @@ export interface LegMedia {
   renewal?: MediaRenewal;
   /** An UPDATE of ours was agreed to while the phone rang: what it or we said in the INVITE's own answer counts no more. */
   updatedEarly?: true;
+}
+
+export interface OwnOffer {
+  readonly crypto: readonly CryptoLine[];
+  readonly direction: Direction;
+  /** It says where this stream is, which took a lost one's place. */
+  readonly renews?: StreamId;
+  /** It asks for DTLS, under this `a=tls-id`. */
+  readonly tlsId?: string;
+}
+
+/** As agreed with the peer (RFC 8842). */
+export interface DtlsMedia extends DtlsTerms {
+  readonly profile: RtpProfile;
+  /** `a=tls-id` of either side, where it says one: another one of the peer is another association. */
+  readonly tlsId?: string;
+  readonly peerTlsId?: string;
 }
 
 /**

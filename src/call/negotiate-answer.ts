@@ -1,9 +1,10 @@
 import { failed, ok, type Result } from '../base/index.ts';
 import type { SrtpKey } from '../media/index.ts';
-import { answerCrypto, answerDirection, buildAnswer, serializeSdp } from '../sdp/index.ts';
+import { answerCrypto, answerDirection, buildAnswer, type LocalAudio, serializeSdp } from '../sdp/index.ts';
 import type { Leg } from './model.ts';
 import { agree, localAudio, noteKeptKey, readOffer, revised } from './negotiate.ts';
 import { commonCodecs, hasVoice, type MediaRefusal, type Terms } from './terms.ts';
+import { localTransport, takeOfferedTransport } from './webrtc.ts';
 import type { Work } from './work.ts';
 
 /** Answers an offer of the leg's peer with what the other side agreed to. It is the leg's state from now on. */
@@ -23,6 +24,17 @@ export function giveAnswer(
   const local = localAudio(media, direction, codecs, terms.ptimeMs);
   if (local === undefined) return failed('no_port');
   let crypto: ({ tag: number } & SrtpKey) | undefined;
+  let transport: Pick<LocalAudio, 'ice' | 'dtls'> = {};
+  if (protection.kind === 'dtls') {
+    takeOfferedTransport(work, media, audio, protection.offered);
+    const own = localTransport(media, media.dtls?.role ?? 'passive', media.dtls?.tlsId);
+    if (!own.ok) return own;
+    transport = own.value;
+  } else {
+    // It was made for a browser, which this is not.
+    delete media.ice;
+    delete media.dtls;
+  }
   if (protection.kind === 'srtp') {
     const { tag, suite } = protection.taken;
     // Our key stays while the suite does: a phone that refreshes its session hears no break (RFC 4568 §7.1.4).
@@ -42,7 +54,13 @@ export function giveAnswer(
   delete media.unanswered;
   const build = (version: string): string =>
     serializeSdp(
-      buildAnswer(description, { ...local, version, audio, ...(crypto === undefined ? {} : { crypto }) }),
+      buildAnswer(description, {
+        ...local,
+        ...transport,
+        version,
+        audio,
+        ...(crypto === undefined ? {} : { crypto }),
+      }),
     );
   return ok(revised(media, build));
 }

@@ -1,38 +1,72 @@
 import { failed, ok, type Result } from '../base/index.ts';
 import {
+  type AudioDescription,
   acceptCryptoAnswer,
   answerDirection,
   audiosOf,
   buildOffer,
   isSecureProfile,
+  type OfferParameters,
   offerCrypto,
   parseSdp,
   reverseDirection,
   serializeSdp,
   suiteOrder,
 } from '../sdp/index.ts';
-import type { Leg, MediaPolicy } from './model.ts';
+import type { Leg, LegMedia, MediaPolicy, OwnOffer } from './model.ts';
 import { agree, localAudio, noteKeptKey, revised } from './negotiate.ts';
 import { hasVoice, type MediaRefusal, payloadTypesOf, relayed, type Terms } from './terms.ts';
+import { localTransport, newIce, newTlsId, offersWebrtc, takeAnsweredTransport } from './webrtc.ts';
 import type { Work } from './work.ts';
 
 /** Whether our first offer to such a device says RTP/SAVP. */
 export const offersSecureProfile = ({ profile, encryptionRequired }: MediaPolicy): boolean =>
   profile === 'app' || profile === 'trunk' || encryptionRequired;
 
-/**
- * Our offer on a leg. First: the suites of its profile with fresh keys; RTP/SAVP to apps and trunks, which have SRTP, and where the site
- * asks for it; RTP/AVP with keys to desk phones, of which some have none and answer plain (PH-SEC-05). Later: what was agreed, with
- * the same keys.
- */
+/** Our offer on a leg, the first one or a later one. */
 export function makeOffer(work: Work, leg: Leg, terms: Terms): Result<string, MediaRefusal> {
   const { media, mediaPolicy } = leg;
   const local = localAudio(media, terms.direction, payloadTypesOf(media, terms.codecs), terms.ptimeMs);
   if (local === undefined) return failed('no_port');
-  const rtcpMux = !media.agreed || media.rtcpMux;
   if (!media.agreed && mediaPolicy.profile === 'plain' && mediaPolicy.encryptionRequired) {
     return failed('encryption_required');
   }
+  const isWebrtc = media.agreed ? media.dtls !== undefined : offersWebrtc(leg);
+  const protection = isWebrtc ? offeredTransport(work, media) : ok(offeredKeys(work, leg));
+  if (!protection.ok) return protection;
+  const { crypto, tlsId, ...said } = protection.value;
+  const previous = media.local === undefined ? undefined : parseSdp(media.local);
+  const build = (version: string): string =>
+    serializeSdp(
+      buildOffer({
+        ...local,
+        ...said,
+        rtcpMux: !media.agreed || media.rtcpMux,
+        version,
+        crypto,
+        ...(previous?.ok ? { previous: previous.value } : {}),
+      }),
+    );
+  media.offered = {
+    crypto,
+    direction: terms.direction,
+    ...(tlsId === undefined ? {} : { tlsId }),
+    ...(media.renewal?.ready === true && media.stream !== undefined ? { renews: media.stream } : {}),
+  };
+  if (!media.agreed) media.firstOffer = media.offered;
+  if (terms.ptimeMs !== undefined) media.ptimeMs = terms.ptimeMs;
+  return ok(revised(media, build));
+}
+
+type Offered = Pick<OfferParameters, 'crypto' | 'optionalSrtp' | 'ice' | 'dtls' | 'profile'> & {
+  readonly tlsId?: string;
+};
+
+/**
+ * First: the suites of the device's profile with fresh keys; RTP/SAVP to apps and trunks, which have SRTP, and where the site asks for
+ * it; RTP/AVP with keys to desk phones, of which some have none and answer plain (PH-SEC-05). Later: what was agreed, with the same keys.
+ */
+function offeredKeys(work: Work, { media, mediaPolicy }: Leg): Offered {
   const crypto = media.agreed
     ? media.sendKey === undefined
       ? []
@@ -42,31 +76,31 @@ export function makeOffer(work: Work, leg: Leg, terms: Terms): Result<string, Me
         : [{ tag: 1, ...media.sendKey }]
     : offerCrypto(suiteOrder(mediaPolicy.profile, mediaPolicy.prefer256), work.ctx.random);
   const secure = media.agreed ? media.secureProfile : offersSecureProfile(mediaPolicy);
-  const previous = media.local === undefined ? undefined : parseSdp(media.local);
-  const build = (version: string): string =>
-    serializeSdp(
-      buildOffer({
-        ...local,
-        rtcpMux,
-        version,
-        crypto,
-        optionalSrtp: !secure,
-        ...(previous?.ok ? { previous: previous.value } : {}),
-      }),
-    );
-  media.offered = {
-    crypto,
-    direction: terms.direction,
-    ...(media.renewal?.ready === true && media.stream !== undefined ? { renews: media.stream } : {}),
-  };
-  if (!media.agreed) media.firstOffer = media.offered;
-  if (terms.ptimeMs !== undefined) media.ptimeMs = terms.ptimeMs;
-  return ok(revised(media, build));
+  return { crypto, optionalSrtp: !secure };
+}
+
+/** For a browser, or a phone that once asked for DTLS: later `actpass` again, and the same generation of ICE (RFC 9429 §5.2.2). */
+function offeredTransport(work: Work, media: LegMedia): Result<Offered, MediaRefusal> {
+  const isNew = !media.agreed || media.renewal !== undefined;
+  if (isNew && (!media.agreed || media.ice !== undefined)) {
+    media.ice = media.agreed ? newIce(work) : (media.ice ?? newIce(work));
+  }
+  const tlsId = isNew ? newTlsId(work) : (media.dtls?.tlsId ?? newTlsId(work));
+  const own = localTransport(media, 'actpass', tlsId);
+  if (!own.ok) return own;
+  const profile = media.dtls?.profile;
+  return ok({
+    ...own.value,
+    ...(profile === undefined ? {} : { profile }),
+    crypto: [],
+    optionalSrtp: false,
+    tlsId,
+  });
 }
 
 /** The answer to an offer of ours. It is the leg's state from now on. */
 export function takeAnswer(leg: Leg, text: string): Result<Terms, MediaRefusal> {
-  const { media, mediaPolicy } = leg;
+  const { media } = leg;
   const parsed = parseSdp(text);
   if (!parsed.ok) return failed('bad_sdp');
   const audio = audiosOf(parsed.value)[0];
@@ -78,18 +112,13 @@ export function takeAnswer(leg: Leg, text: string): Result<Terms, MediaRefusal> 
   if (media.firstOffer !== undefined) {
     delete media.sendKey;
     delete media.receiveKey;
+    delete media.dtls;
   }
-  const crypto = offer?.crypto ?? (media.sendKey === undefined ? [] : [{ tag: 1, ...media.sendKey }]);
-  const pair = acceptCryptoAnswer(crypto, audio.crypto);
-  if (pair.ok) {
-    media.sendKey = { suite: pair.value.suite, keySalt: pair.value.sendKeySalt };
-    media.receiveKey = { suite: pair.value.suite, keySalt: pair.value.receiveKeySalt };
-  } else {
-    if (pair.error === 'bad_answer') return failed('bad_answer');
-    if (mediaPolicy.encryptionRequired || isSecureProfile(audio.profile) || media.sendKey !== undefined) {
-      return failed('encryption_required');
-    }
-  }
+  const taken =
+    offer?.tlsId === undefined
+      ? takeAnsweredKeys(leg, audio, offer)
+      : takeAnsweredTransport(media, audio, offer.tlsId);
+  if (!taken.ok) return taken;
   const offeredDirection = offer?.direction ?? media.direction;
   // What both descriptions allow, in our view.
   const direction = answerDirection(reverseDirection(offeredDirection), reverseDirection(audio.direction));
@@ -102,4 +131,23 @@ export function takeAnswer(leg: Leg, text: string): Result<Terms, MediaRefusal> 
     direction: audio.direction,
     ...(audio.ptimeMs === undefined ? {} : { ptimeMs: audio.ptimeMs }),
   });
+}
+
+function takeAnsweredKeys(
+  { media, mediaPolicy }: Leg,
+  audio: AudioDescription,
+  offer: OwnOffer | undefined,
+): Result<undefined, MediaRefusal> {
+  const crypto = offer?.crypto ?? (media.sendKey === undefined ? [] : [{ tag: 1, ...media.sendKey }]);
+  const pair = acceptCryptoAnswer(crypto, audio.crypto);
+  if (pair.ok) {
+    media.sendKey = { suite: pair.value.suite, keySalt: pair.value.sendKeySalt };
+    media.receiveKey = { suite: pair.value.suite, keySalt: pair.value.receiveKeySalt };
+  } else {
+    if (pair.error === 'bad_answer') return failed('bad_answer');
+    if (mediaPolicy.encryptionRequired || isSecureProfile(audio.profile) || media.sendKey !== undefined) {
+      return failed('encryption_required');
+    }
+  }
+  return ok(undefined);
 }

@@ -48,7 +48,7 @@ export function readOffer(leg: Leg, text: string): Result<ReadOffer, MediaRefusa
   const { mediaPolicy, media } = leg;
   const order = suiteOrder(mediaPolicy.profile, mediaPolicy.prefer256);
   // Once encrypted a call stays so: a re-INVITE without keys is no way to listen in.
-  const required = mediaPolicy.encryptionRequired || media.sendKey !== undefined;
+  const required = mediaPolicy.encryptionRequired || media.sendKey !== undefined || media.dtls !== undefined;
   let refusal: MediaRefusal = 'no_audio';
   let plain: ReadOffer | undefined;
   for (const audio of audiosOf(parsed.value)) {
@@ -63,6 +63,11 @@ export function readOffer(leg: Leg, text: string): Result<ReadOffer, MediaRefusa
       refusal = protection.error;
       continue;
     }
+    const { kind } = protection.value;
+    if (media.agreed && (kind === 'dtls') !== (media.dtls !== undefined)) {
+      refusal = 'protection_changed';
+      continue;
+    }
     const offer: ReadOffer = {
       description: parsed.value,
       audio,
@@ -72,7 +77,7 @@ export function readOffer(leg: Leg, text: string): Result<ReadOffer, MediaRefusa
       ...(audio.ptimeMs === undefined ? {} : { ptimeMs: audio.ptimeMs }),
     };
     // Phones with optional encryption offer a plain and a secure line: the secure one is taken.
-    if (protection.value.kind === 'srtp') return ok(offer);
+    if (kind !== 'plain') return ok(offer);
     plain ??= offer;
   }
   return plain === undefined ? failed(refusal) : ok(plain);
@@ -96,8 +101,10 @@ export function agree(
   media.direction = direction;
   media.rtcpMux = audio.rtcpMux;
   media.secureProfile = isSecureProfile(audio.profile);
+  // With ICE the peer is where its checks come from, and nowhere else.
+  if (media.ice !== undefined) delete media.remoteAddress;
   // A host name is never resolved: media then learns the address from the packets (PH-EDGE-08).
-  if (audio.address !== undefined && isIP(audio.address) !== 0) {
+  else if (audio.address !== undefined && isIP(audio.address) !== 0) {
     media.remoteAddress = { address: audio.address, port: audio.port, rtcpPort: audio.rtcpPort };
   }
 }

@@ -1,5 +1,5 @@
 import { isAuxiliary } from '../sdp/index.ts';
-import type { Call, Leg } from './model.ts';
+import type { Call, Leg, LegMedia } from './model.ts';
 import type { CallRecord, CallRecordLeg } from './types.ts';
 
 /** How a final status reads in a report. */
@@ -52,9 +52,13 @@ function recordLeg(call: Call, leg: Leg): CallRecordLeg {
     role: leg.role,
     user: leg.user,
     transport: leg.flow.transport,
-    ...(media.agreed ? { srtp: media.sendKey?.suite ?? 'plain' } : {}),
+    ...(media.agreed ? { srtp: protectionOf(media) } : {}),
     ...(media.agreed && codec !== undefined ? { codec: codec.name } : {}),
     ...(report === undefined ? {} : { media: report }),
     ...(leg.silentForMs === undefined ? {} : { silentForMs: leg.silentForMs }),
   };
 }
+
+/** Of DTLS only media knows what the handshake chose; without its word there was none, or it was said to an owner that died. */
+const protectionOf = ({ dtls, suite, sendKey }: LegMedia): string =>
+  dtls === undefined ? (sendKey?.suite ?? 'plain') : (suite ?? 'DTLS');

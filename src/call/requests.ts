@@ -15,7 +15,7 @@ import { acknowledged, pracked } from './answer.ts';
 import { hungUp } from './bye.ts';
 import { cancelled } from './cancel.ts';
 import { follow, isKnownWay, judgeLater } from './flow.ts';
-import { ALLOW, KNOWN_METHODS, SUPPORTED } from './headers.ts';
+import { ALLOW, KNOWN_METHODS, supportedOn, UNDERSTOOD } from './headers.ts';
 import { renegotiate } from './hold.ts';
 import { relayInfo } from './info.ts';
 import type { Leg, ServerRequest } from './model.ts';
@@ -138,7 +138,7 @@ export function receiveInLeg(work: Work, leg: Leg, request: SipRequest, flow: Fl
     return;
   }
   leg.dialog = outcome.dialog;
-  const unknown = tokensOf(request, 'Require').filter((option) => !SUPPORTED.includes(option.toLowerCase()));
+  const unknown = tokensOf(request, 'Require').filter((option) => !UNDERSTOOD.has(option.toLowerCase()));
   if (unknown.length > 0) {
     answerRequest(work, leg, server, 420, { headers: [{ name: 'Unsupported', value: unknown.join(', ') }] });
     return;
@@ -169,7 +169,7 @@ function serve(work: Work, leg: Leg, server: ServerRequest, request: SipRequest)
         headers: [
           { name: 'Allow', value: ALLOW },
           { name: 'Accept', value: 'application/sdp, application/dtmf-relay, application/dtmf' },
-          { name: 'Supported', value: SUPPORTED.join(', ') },
+          { name: 'Supported', value: supportedOn(leg).join(', ') },
         ],
       });
       return;

@@ -15,7 +15,7 @@ import { infoAnswered } from './info.ts';
 import type { ClientRequest, Leg, ServerRequest } from './model.ts';
 import { refreshed } from './refresh.ts';
 import { mediaRenewed } from './renew-media.ts';
-import { askAgainForSrtp, deviceFailed } from './ring.ts';
+import { askAgain, deviceFailed } from './ring.ts';
 import { sendOutputs } from './wire.ts';
 import type { Work } from './work.ts';
 
@@ -102,7 +102,7 @@ function deviceEnds(work: Work, leg: Leg, status: number, reason: string): void 
       ask(work, { why: 'find-flow', user: leg.user, leg: leg.id, refused: true });
       return;
     }
-    if (status === 488) askAgainForSrtp(work, leg);
+    if (status === 488) askAgain(work, leg);
     deviceFailed(work, leg, status, reason);
     return;
   }

@@ -8,7 +8,7 @@ import {
   sessionTimerRequestHeaders,
 } from '../sip/index.ts';
 import { cancelLeg, closeStreamOf, endCall, finishLeg } from './end.ts';
-import { newSessionId, newTag, SUPPORTED } from './headers.ts';
+import { newSessionId, newTag, supportedOn } from './headers.ts';
 import type { Leg, MediaPolicy } from './model.ts';
 import { familyOf, newMedia, readOffer } from './negotiate.ts';
 import { makeOffer, offersSecureProfile } from './negotiate-offer.ts';
@@ -17,6 +17,7 @@ import { indexOf, mediaPolicyOf } from './route.ts';
 import { SESSION_POLICY } from './session.ts';
 import { putStream } from './streams.ts';
 import { agreedTerms } from './terms.ts';
+import { newIce, offersWebrtc } from './webrtc.ts';
 import { openClientInvite, sendFirstInvite } from './wire.ts';
 import { callerLeg, liveCallees, type Work } from './work.ts';
 
@@ -79,23 +80,29 @@ function ringNext(work: Work): boolean {
 }
 
 /**
- * Phones that demand SRTP may take RTP/SAVP alone (baresip with `srtp-mand`): to keys under RTP/AVP, which those without SRTP need to
- * see (PH-SEC-05), they say 488. Such a phone is asked once more, in its own words, beside its first leg, which is over.
+ * A phone that said 488 is asked once more, in other words, beside its first leg, which is over. Phones that demand SRTP may take
+ * RTP/SAVP alone (baresip with `srtp-mand`): to keys under RTP/AVP, which those without SRTP need to see (PH-SEC-05), they say 488. So
+ * does a phone that looks like a browser and is none to an offer of DTLS, and a browser that does not look like one to any other.
  */
-export function askAgainForSrtp(work: Work, refused: Leg): void {
+export function askAgain(work: Work, refused: Leg): void {
   const { mediaPolicy, media, target } = refused;
-  const offered = media.firstOffer?.crypto.length ?? 0;
-  if (offered === 0 || target === undefined || offersSecureProfile(mediaPolicy)) return;
+  const policy = otherOffer(refused);
+  if (policy === undefined || media.firstOffer === undefined || target === undefined) return;
   const device = { userId: refused.user, deviceId: refused.device, flow: refused.flow, ...target };
   const leg = addDevice(
     work,
     refused.instanceId === undefined ? device : { ...device, instanceId: refused.instanceId },
-    {
-      ...mediaPolicy,
-      encryptionRequired: true,
-    },
+    { ...mediaPolicy, ...policy },
   );
   if (refused.ringUntilMs !== undefined) leg.ringUntilMs = refused.ringUntilMs;
+}
+
+function otherOffer({ mediaPolicy, media, flow }: Leg): Partial<MediaPolicy> | undefined {
+  const { tlsId, crypto = [] } = media.firstOffer ?? {};
+  const isFirst = mediaPolicy.webrtc === undefined;
+  if (tlsId !== undefined) return isFirst ? { webrtc: false } : undefined;
+  if (crypto.length > 0 && !offersSecureProfile(mediaPolicy)) return { encryptionRequired: true };
+  return isFirst && (flow.transport === 'ws' || flow.transport === 'wss') ? { webrtc: true } : undefined;
 }
 
 /** The same phone once more: the flow that it was asked over turned out to be dead before it (430). */
@@ -134,6 +141,7 @@ function addDevice(work: Work, binding: Device, policy?: MediaPolicy): Leg {
     peer: { update: false, timer: false },
     media: newMedia(work, familyOf(binding.flow.remote.address)),
   };
+  if (offersWebrtc(leg)) leg.media.ice = newIce(work);
   call.legs.push(leg);
   putStream(work, leg);
   return leg;
@@ -164,7 +172,8 @@ function invite(work: Work, leg: Leg): void {
     });
   const target = call.target ?? call.caller;
   // Without an offer of ours a reliable 1xx would bring one, to be answered in PRACK before the caller could.
-  const supported = offer === undefined ? SUPPORTED.filter((option) => option !== '100rel') : SUPPORTED;
+  const options = supportedOn(leg);
+  const supported = offer === undefined ? options.filter((option) => option !== '100rel') : options;
   const headers: SipHeader[] = [
     ...(leg.target?.path ?? []).map((value) => ({ name: 'Route', value })),
     { name: 'Max-Forwards', value: String(call.maxForwards) },

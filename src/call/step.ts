@@ -1,4 +1,5 @@
 import { type StreamId, unreachable } from '../base/index.ts';
+import type { MediaEvent } from '../media/index.ts';
 import { adopted } from './adopt.ts';
 import { begin } from './begin.ts';
 import { endCall, finishIfReported } from './end.ts';
@@ -10,6 +11,7 @@ import { receive, refuseStranger, renewInvite } from './requests.ts';
 import { receiveReply } from './responses.ts';
 import { deviceFailed, inviteReadyDevices, ringDevices } from './ring.ts';
 import { nextWakeMs, runTimers } from './timers.ts';
+import { transportTold } from './transport.ts';
 import type { CallContext, CallEvent, NewCall, Step } from './types.ts';
 import { copyOf, legById, type Work } from './work.ts';
 
@@ -31,7 +33,7 @@ export function step(call: Call, event: CallEvent, ctx: CallContext): Step<Call>
 function changesNothing(call: Call, event: CallEvent, { nowMs }: CallContext): boolean {
   if (event.type === 'wake') return (nextWakeMs(call) ?? nowMs + 1) > nowMs;
   if (event.type === 'flow-closed' || event.type === 'edge') return !concernsFlowOf(call, event);
-  if (event.type === 'media-event') return event.event.type !== 'silent';
+  if (event.type === 'media-event') return !isHeeded(event.event);
   if (event.type === 'media-lost')
     return !call.legs.some(({ media }) => isOneOf(event.streams, media.stream));
   if (event.type !== 'media-opened') return false;
@@ -142,7 +144,8 @@ function streamOpened(work: Work, { opened }: Event<'media-opened'>): void {
     work.commands.push({ type: 'media-close', streams: [opened.stream] });
     return;
   }
-  leg.media.opened = { address: opened.address, port: opened.port, rtcpPort: opened.rtcpPort };
+  const { address, port, rtcpPort, fingerprint } = opened;
+  leg.media.opened = { address, port, rtcpPort, ...(fingerprint === undefined ? {} : { fingerprint }) };
   if (leg.media.renewal?.ready === false) placeFound(work, leg);
   inviteReadyDevices(work);
 }
@@ -180,10 +183,14 @@ function streamsClosed(work: Work, { reports }: Event<'media-closed'>): void {
   }
 }
 
+const isHeeded = ({ type }: MediaEvent): boolean => type === 'silent' || type === 'transport';
+
 function mediaTold(work: Work, { event }: Event<'media-event'>): void {
-  if (event.type !== 'silent') return;
+  if (event.type !== 'silent' && event.type !== 'transport') return;
   const leg = work.call.legs.find(({ media }) => media.stream === event.stream);
-  if (leg !== undefined) leg.silentForMs = Math.max(leg.silentForMs ?? 0, event.forMs);
+  if (leg === undefined) return;
+  if (event.type === 'silent') leg.silentForMs = Math.max(leg.silentForMs ?? 0, event.forMs);
+  else transportTold(work, leg, event);
 }
 
 const MAX_COMMAND_IDS = 16;

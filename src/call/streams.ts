@@ -1,6 +1,7 @@
 import { BUNDLE_ID_LENGTH, type BundleId } from '../base/index.ts';
 import type { StreamSpec } from '../media/index.ts';
 import type { Leg, LegMedia } from './model.ts';
+import { dtlsTermsOf } from './webrtc.ts';
 import type { Work } from './work.ts';
 
 /** Asks media for what the leg's stream shall be now. */
@@ -24,6 +25,7 @@ export function putStream(work: Work, leg: Leg): void {
 function streamSpec(work: Work, leg: Leg, id: StreamSpec['id']): StreamSpec {
   // What takes a lost one's place is a bare port until the peer knows of it: the keys in the call are the lost one's.
   const media = leg.media.renewal === undefined ? leg.media : bare(leg.media);
+  const dtls = dtlsTermsOf(media);
   return {
     id,
     call: work.call.id,
@@ -37,6 +39,8 @@ function streamSpec(work: Work, leg: Leg, id: StreamSpec['id']): StreamSpec {
     ...(media.sendKey === undefined ? {} : { sendKey: media.sendKey }),
     ...(media.receiveKey === undefined ? {} : { receiveKey: media.receiveKey }),
     ...(media.receiveKeyKept === undefined ? {} : { receiveKeyKept: true }),
+    ...(media.ice === undefined ? {} : { ice: media.ice }),
+    ...(dtls === undefined ? {} : { dtls }),
     codecs: media.codecs,
     ...(media.source === undefined ? {} : { source: media.source }),
   };

@@ -10,6 +10,7 @@ export type MediaRefusal =
   | 'encryption_required'
   | 'no_common_suite'
   | 'dtls'
+  | 'protection_changed'
   | 'bad_answer'
   | 'no_port';
 

@@ -100,7 +100,7 @@ export interface CallRecordLeg {
   readonly role: 'caller' | 'callee';
   readonly user?: string;
   readonly transport: string;
-  /** TR-MEDIA-08: `AEAD_AES_256_GCM` … or `plain`; absent when there was no media. */
+  /** TR-MEDIA-08: `AEAD_AES_256_GCM` …, `DTLS` where a handshake never came to an end, or `plain`; absent when there was no media. */
   readonly srtp?: string;
   readonly codec?: string;
   readonly media?: StreamReport;

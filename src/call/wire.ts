@@ -16,7 +16,7 @@ import {
   type TransactionOutput,
   topVia,
 } from '../sip/index.ts';
-import { ALLOW, contactFor, SUPPORTED, sessionIdHeader, viaFor } from './headers.ts';
+import { ALLOW, contactFor, recvInfoOn, sessionIdHeader, supportedOn, viaFor } from './headers.ts';
 import type { ClientRequest, Leg, Purpose, ServerRequest } from './model.ts';
 import type { Work } from './work.ts';
 
@@ -70,9 +70,10 @@ function ownHeaders(work: Work, leg: Leg, kind: 'User-Agent' | 'Server'): SipHea
   return [sessionIdHeader(work, leg), { name: kind, value: work.ctx.serverName }];
 }
 
-const capabilities: readonly SipHeader[] = [
+const capabilitiesOn = (leg: Leg): SipHeader[] => [
   { name: 'Allow', value: ALLOW },
-  { name: 'Supported', value: SUPPORTED.join(', ') },
+  { name: 'Supported', value: supportedOn(leg).join(', ') },
+  ...recvInfoOn(leg),
 ];
 
 /** A request in the leg's dialog. False when the leg has none, or too many are under way. */
@@ -85,7 +86,7 @@ export function sendRequest(work: Work, leg: Leg, outgoing: OutgoingRequest): bo
     via: viaFor(work, leg),
     ...(refreshesTarget ? { contact: contactFor(work, leg) } : {}),
     headers: [
-      ...(refreshesTarget ? capabilities : []),
+      ...(refreshesTarget ? capabilitiesOn(leg) : []),
       ...ownHeaders(work, leg, 'User-Agent'),
       ...(outgoing.headers ?? []),
     ],
@@ -114,6 +115,7 @@ export function sendFirstInvite(
         ...request.headers,
         { name: 'Contact', value: contactFor(work, leg) },
         { name: 'Allow', value: ALLOW },
+        ...recvInfoOn(leg),
         ...ownHeaders(work, leg, 'User-Agent'),
         ...(request.body === '' ? [] : [{ name: 'Content-Type', value: 'application/sdp' }]),
       ],
@@ -232,7 +234,7 @@ export function responseFor(
     ...(answer.reason === undefined ? {} : { reason: answer.reason }),
     toTag: leg.localTag,
     headers: [
-      ...(describing ? [{ name: 'Contact', value: contactFor(work, leg) }, ...capabilities] : []),
+      ...(describing ? [{ name: 'Contact', value: contactFor(work, leg) }, ...capabilitiesOn(leg)] : []),
       ...ownHeaders(work, leg, 'Server'),
       ...(answer.headers ?? []),
       ...(answer.body === undefined

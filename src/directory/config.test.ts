@@ -71,7 +71,7 @@ describe('mistakes', () => {
     ).toEqual([
       '1.yaml:7: extension 1001 of site "main" is given to both "Ada" (1.yaml:6) and "Bob": give one of them another',
       '1.yaml:8: user "Cyd" names site "nowhere", which is not among the sites (main)',
-      '1.yaml:9: "media" must be app, desk-128, desk-256, trunk or plain, not "desk-512"',
+      '1.yaml:9: "media" must be app, browser, desk-128, desk-256, trunk or plain, not "desk-512"',
     ]);
   });
 

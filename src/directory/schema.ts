@@ -16,7 +16,7 @@ const domain = () =>
   ).transform((name) => name.toLowerCase());
 
 const digest = () => list(oneOf(['MD5', 'SHA-256']), 2).min(1, 'must name MD5, SHA-256 or both');
-const media = () => oneOf(['app', 'desk-128', 'desk-256', 'trunk', 'plain']);
+const media = () => oneOf(['app', 'browser', 'desk-128', 'desk-256', 'trunk', 'plain']);
 const maxBindings = () => wholeNumber(1, 50);
 const ring = () =>
   record({ mode: oneOf(['all', 'in-order']).optional(), 'max-wait-sec': wholeNumber(5, 60).optional() });

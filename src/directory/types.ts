@@ -52,7 +52,7 @@ export interface Device {
 }
 
 /** Order of SRTP suites (architecture, Media). `plain`: the device has no SRTP. */
-export type MediaProfileName = 'app' | 'desk-128' | 'desk-256' | 'trunk' | 'plain';
+export type MediaProfileName = 'app' | 'browser' | 'desk-128' | 'desk-256' | 'trunk' | 'plain';
 
 /** One registered contact (RFC 3261 §10, RFC 5626). Lives in the state under `registration`. */
 export interface Binding {

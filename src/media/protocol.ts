@@ -153,7 +153,13 @@ export interface IceCredentials {
 export interface DtlsTerms {
   readonly role: 'active' | 'passive';
   /** `a=fingerprint` of the peer; one of them must match its certificate. Absent until its SDP is known: no handshake before. */
-  readonly fingerprints: readonly { readonly hash: string; readonly value: string }[];
+  readonly fingerprints: readonly Fingerprint[];
+}
+
+/** RFC 8122 §5: `sha-256`, octets in upper-case hexadecimal with colons. */
+export interface Fingerprint {
+  readonly hash: string;
+  readonly value: string;
 }
 
 export interface Hearing {

@@ -34,6 +34,8 @@ export interface PersonOptions {
   readonly site?: string;
   readonly profile?: MediaProfileName;
   readonly transport?: TransportName;
+  /** Its Contact is below `.invalid`, as browsers' are. */
+  readonly browser?: boolean;
   readonly ring?: User['ring'];
   /** How many phones the person has registered. */
   readonly phones?: number;
@@ -50,6 +52,9 @@ export interface CallFlowOptions {
   readonly onStep?: (call: Call, commands: readonly CallCommand[]) => void;
   readonly seed?: number;
 }
+
+/** Of the certificate of the pretended media process. */
+export const OUR_FINGERPRINT = { hash: 'sha-256', value: Array(32).fill('5A').join(':') } as const;
 
 const EDGE = 'edge1' as EdgeId;
 const BUNDLE = 'bundle0000' as BundleId;
@@ -72,6 +77,8 @@ export class CallFlow {
   mediaFails: string | undefined;
   /** Set to keep `media-closed` from coming, as when the media process died with the figures. */
   reportsLost = false;
+  /** Set for a media process without a certificate. */
+  withoutDtls = false;
   /** Set while media is slow: streams open only with `releaseMedia`, and a close before that finds nothing. */
   holdMedia = false;
   readonly #held: CallCommand[] = [];
@@ -326,7 +333,7 @@ export class CallFlow {
   #put(put: CallCommand & { type: 'media-put' }, answer: (event: CallEvent) => void): void {
     const { stream, opened } = put;
     if (this.#lost.has(stream.id)) {
-      const keyed = stream.sendKey !== undefined || stream.receiveKey !== undefined;
+      const keyed = [stream.sendKey, stream.receiveKey, stream.dtls].some((one) => one !== undefined);
       if (opened === undefined) throw new Error('a lost stream is put as if it had never been');
       if (keyed || this.takenPorts.has(opened.port)) {
         answer({ type: 'media-failed', stream: stream.id, code: 'unknown_stream' });
@@ -353,7 +360,14 @@ export class CallFlow {
     const port = this.portOf(stream.id);
     answer({
       type: 'media-opened',
-      opened: { stream: stream.id, media: 'a' as never, address: '198.51.100.9', port, rtcpPort: port + 1 },
+      opened: {
+        stream: stream.id,
+        media: 'a' as never,
+        address: '198.51.100.9',
+        port,
+        rtcpPort: port + 1,
+        ...(this.withoutDtls ? {} : { fingerprint: OUR_FINGERPRINT }),
+      },
     });
   }
 
@@ -380,7 +394,7 @@ export class CallFlow {
   }
 
   #register(name: string, person: PersonOptions): void {
-    const { extension, transport = 'udp', phones = 1, nameless = false } = person;
+    const { extension, transport = 'udp', phones = 1, nameless = false, browser = false } = person;
     const first = this.phones.size + 1;
     for (let at = 0; at < phones; at++) {
       const phoneName = at === 0 ? name : `${name}${at + 1}`;
@@ -397,6 +411,7 @@ export class CallFlow {
         name: phoneName,
         extension,
         flow,
+        isBrowser: browser,
         say: (text, from) => this.deliver(text, from),
       });
       this.phones.set(phoneName, phone);

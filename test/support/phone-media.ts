@@ -127,7 +127,8 @@ export class PhoneAudio implements PhoneMedia {
     for (const audio of audiosOf(offer)) {
       const protection = chooseProtection(audio, order, false);
       const codecs = selectCodecs(audio.codecs, this.#codecs);
-      if (audio.port === 0 || !protection.ok || codecs.length === 0) continue;
+      if (audio.port === 0 || !protection.ok || protection.value.kind === 'dtls' || codecs.length === 0)
+        continue;
       const { value } = protection;
       const taken = value.kind === 'srtp' ? value.taken : undefined;
       const crypto = taken && { tag: taken.tag, suite: taken.suite, keySalt: this.#keyOf(taken.suite) };

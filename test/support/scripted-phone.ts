@@ -59,6 +59,7 @@ export class ScriptedPhone {
   remoteTag: string | undefined;
   remoteTarget = 'sip:nowhere@198.51.100.1';
   cseq = 0;
+  readonly #isBrowser: boolean;
   readonly #say: (text: string, flow: Flow) => void;
   readonly #replies = new Map<string, string>();
   readonly #texts = new Set<string>();
@@ -71,6 +72,8 @@ export class ScriptedPhone {
     readonly name: string;
     readonly extension: string;
     readonly flow: Flow;
+    /** It does not know its own address, and says so (RFC 7118 §5.2). */
+    readonly isBrowser?: boolean;
     readonly say: (text: string, flow: Flow) => void;
   }) {
     this.name = options.name;
@@ -79,6 +82,7 @@ export class ScriptedPhone {
     this.callId = `${options.name}-call-1`;
     this.localTag = `${options.name}-tag`;
     this.sessionUuid = Buffer.from(options.name.padEnd(16, '.')).toString('hex').slice(0, 32);
+    this.#isBrowser = options.isBrowser ?? false;
     this.#say = options.say;
   }
 
@@ -87,6 +91,7 @@ export class ScriptedPhone {
   }
 
   get contactUri(): string {
+    if (this.#isBrowser) return `sip:${this.name}@k3jd02.invalid;transport=ws`;
     return `sip:${this.name}@${this.address}:${this.flow.remote.port}`;
   }
 
