@@ -167,7 +167,15 @@ describe('a call whose owner dies after every step', () => {
     const [stream] = flow.streams.keys();
     flow.feed({
       type: 'media-event',
-      event: { type: 'transport', stream: stream!, state: 'connected', suite: 'AEAD_AES_256_GCM' },
+      event: { type: 'transport', stream: stream!, state: 'failed', problem: 'no DTLS within 30 s' },
+    });
+    alice.answers(alice.request('INVITE'), 200, {
+      body: browserSdp({
+        setup: 'active',
+        generation: 'two2',
+        version: 3,
+        codecs: ['0 PCMU/8000', '8 PCMA/8000'],
+      }),
     });
     hangUp(alice, bob);
   });

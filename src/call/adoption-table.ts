@@ -166,6 +166,7 @@ const mediaFields: Table<keyof LegMedia> = {
   receiveKey: 'as the other key',
   dtls: 'the keys are at the twin media process, or the handshake goes on there; put again with the stream',
   ice: 'the same credentials are put again: checks of the peer find them, and a new generation is answered with new ones',
+  association: 'the handshake is asked for under the same number',
   suite: plain,
   receiveKeyKept: plain,
   remoteAddress: plain,

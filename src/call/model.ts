@@ -236,6 +236,8 @@ export interface LegMedia {
   dtls?: DtlsMedia;
   /** Ours is made once for each generation; the peer's is absent until it is known. */
   ice?: IceCredentials;
+  /** How often a handshake had to be asked for anew: media shows another certificate then, or browsers would keep the one that they have. */
+  association?: number;
   /** What the handshake agreed on, as media told. */
   suite?: SrtpSuite;
   /** The peer took a new port of ours and kept its key: nobody knows how often its sequence numbers have wrapped. */

@@ -42,9 +42,19 @@ export function renewMedia(work: Work, leg: Leg): void {
   if (lost === undefined) return;
   media.stream = newStreamId(work.ctx.random);
   media.renewal = { ready: false, tries: 0 };
+  if (media.dtls !== undefined) media.association = (media.association ?? 0) + 1;
   for (const other of work.call.legs) if (other.media.source === lost) other.media.source = media.stream;
   // A process that nobody could reach may have it still.
   dropStreams(work, [lost]);
+  putStream(work, leg);
+}
+
+/** ICE or DTLS failed for good: the peer is offered a new generation and a new handshake, for which media shows another certificate. */
+export function renewTransport(work: Work, leg: Leg): void {
+  const { media } = leg;
+  media.association = (media.association ?? 0) + 1;
+  media.renewal = { ready: false, tries: 0 };
+  delete media.suite;
   putStream(work, leg);
 }
 

@@ -25,7 +25,7 @@ export function putStream(work: Work, leg: Leg): void {
 function streamSpec(work: Work, leg: Leg, id: StreamSpec['id']): StreamSpec {
   // What takes a lost one's place is a bare port until the peer knows of it: the keys in the call are the lost one's.
   const media = leg.media.renewal === undefined ? leg.media : bare(leg.media);
-  const dtls = dtlsTermsOf(media);
+  const dtls = dtlsTermsOf(leg.media);
   return {
     id,
     call: work.call.id,
@@ -34,7 +34,8 @@ function streamSpec(work: Work, leg: Leg, id: StreamSpec['id']): StreamSpec {
     epoch: 0,
     family: media.family,
     ...(media.remoteAddress === undefined ? {} : { remote: media.remoteAddress }),
-    rtcpMux: media.rtcpMux,
+    // With ICE there is one component, whether the peer knows yet or not.
+    rtcpMux: media.rtcpMux || media.ice !== undefined,
     direction: media.direction,
     ...(media.sendKey === undefined ? {} : { sendKey: media.sendKey }),
     ...(media.receiveKey === undefined ? {} : { receiveKey: media.receiveKey }),

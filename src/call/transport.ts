@@ -1,14 +1,17 @@
 import type { MediaEvent } from '../media/index.ts';
 import { endCall } from './end.ts';
 import type { Leg } from './model.ts';
+import { renewTransport } from './renew-media.ts';
 import { deviceFailed } from './ring.ts';
 import type { Work } from './work.ts';
 
+/** A peer that cannot do it twice will not the third time. */
+const MAX_RENEWALS = 2;
 const MAX_PROBLEM = 64;
 
 /**
- * What media says of a leg's ICE and DTLS. A handshake that failed cannot be had again: browsers begin none under a fingerprint that they
- * know. So the leg is over, and the record says why.
+ * What media says of a leg's ICE and DTLS. Where they failed in a call (the peer has moved and says so late, a media process died in the
+ * middle of a handshake), a new offer heals it; where that fails too, the leg is over, and the record says why.
  */
 export function transportTold(
   work: Work,
@@ -16,11 +19,18 @@ export function transportTold(
   { state, suite, problem }: MediaEvent & { readonly type: 'transport' },
 ): void {
   const { call } = work;
+  const { media } = leg;
   if (state === 'connected') {
-    if (suite !== undefined) leg.media.suite = suite;
+    if (suite !== undefined) media.suite = suite;
     return;
   }
   if (call.end !== undefined || leg.state === 'ending' || leg.state === 'ended') return;
+  // It is the failure of what is being replaced.
+  if (media.renewal !== undefined) return;
+  if (leg.state === 'confirmed' && media.dtls !== undefined && (media.association ?? 0) < MAX_RENEWALS) {
+    renewTransport(work, leg);
+    return;
+  }
   const reason = `its media transport failed: ${problem ?? 'no reason given'}`.slice(0, MAX_PROBLEM);
   if (call.answeredUtcMs === undefined && leg.role === 'callee') {
     deviceFailed(work, leg, 503, reason);

@@ -396,14 +396,14 @@ describe('within a call a browser', () => {
     const reinvite = alice.request('INVITE');
     const offer = audioIn(reinvite.body);
     expect(offer.ice?.ufrag).not.toBe(before.ice?.localUfrag);
-    expect(offer.dtls).toMatchObject({ setup: 'actpass' });
+    expect(offer.dtls).toMatchObject({ setup: 'actpass', fingerprints: [{ value: fingerprint('5B') }] });
     alice.answers(reinvite, 200, {
       body: browserSdp({ setup: 'active', generation: 'two2', version: 3, codecs }),
     });
     const stream = streamsOf(flow).at(-1)!;
     expect(stream).toMatchObject({
       ice: { localUfrag: offer.ice?.ufrag, remoteUfrag: 'two2' },
-      dtls: { role: 'passive', fingerprints: [{ value: fingerprint('AB') }] },
+      dtls: { role: 'passive', association: 1, fingerprints: [{ value: fingerprint('AB') }] },
     });
     hangUp(alice, bob);
   });
@@ -433,11 +433,34 @@ describe('a handshake fails', () => {
       },
     });
 
-  scene('in an answered call: it ends, and the record says why', browserAndPhone, ({ flow, alice, bob }) => {
-    alice.invite('1002', { body: browserSdp() });
-    bob.answers(bob.request('INVITE'), 200, { body: bob.sdp() });
-    bob.request('ACK');
-    alice.acks(alice.response(200));
+  scene('in an answered call: a new one is offered, under another certificate', browserAndPhone, (it) => {
+    const { flow, alice, bob } = it;
+    answered(it);
+    fails(flow, 0);
+    const reinvite = alice.request('INVITE');
+    const offer = audioIn(reinvite.body);
+    expect(offer.dtls).toMatchObject({ setup: 'actpass', fingerprints: [{ value: fingerprint('5B') }] });
+    alice.answers(reinvite, 200, {
+      body: browserSdp({ setup: 'active', generation: 'two2', version: 3, codecs: ['0 PCMU/8000'] }),
+    });
+    expect(streamsOf(flow)[0]).toMatchObject({
+      ice: { localUfrag: offer.ice?.ufrag, remoteUfrag: 'two2' },
+      dtls: { role: 'passive', association: 1, fingerprints: [{ value: fingerprint('AB') }] },
+    });
+    connected(flow, streamsOf(flow)[0]!);
+    hangUp(alice, bob);
+    expect(flow.record.legs[0]?.srtp).toBe('AEAD_AES_256_GCM');
+  });
+
+  scene('again and again: the call ends, and the record says why', browserAndPhone, (it) => {
+    const { flow, alice, bob } = it;
+    answered(it);
+    for (const generation of ['two2', 'tri3']) {
+      fails(flow, 0);
+      alice.answers(alice.request('INVITE'), 200, {
+        body: browserSdp({ setup: 'active', generation, version: 3, codecs: ['0 PCMU/8000'] }),
+      });
+    }
     fails(flow, 0);
     const bye = bob.request('BYE');
     expect(header(bye, 'Reason')).toBe('SIP;cause=503;text="media transport failed"');
@@ -462,6 +485,13 @@ describe('a handshake fails', () => {
     expect(flow.record.status).toBe(503);
   });
 });
+
+function answered({ alice, bob }: Scene): void {
+  alice.invite('1002', { body: browserSdp() });
+  bob.answers(bob.request('INVITE'), 200, { body: bob.sdp({ codecs: ['0 PCMU/8000'] }) });
+  bob.request('ACK');
+  alice.acks(alice.response(200));
+}
 
 function connected(flow: CallFlow, { id }: StreamSpec): void {
   flow.feed({

@@ -42,9 +42,12 @@ export const newIce = (work: Work): IceCredentials => ({
 export const newTlsId = (work: Work): string => randomText(work.ctx.random, 26);
 
 /** Before the peer's half is known: the stream is secured from its opening on, and its checks are answered. */
-export function dtlsTermsOf({ dtls, ice }: LegMedia): DtlsTerms | undefined {
-  if (dtls !== undefined) return { role: dtls.role, fingerprints: dtls.fingerprints };
-  return ice === undefined ? undefined : { role: 'passive', fingerprints: [] };
+export function dtlsTermsOf({ dtls, ice, association, renewal }: LegMedia): DtlsTerms | undefined {
+  if (dtls === undefined && ice === undefined) return undefined;
+  const number = association === undefined ? {} : { association };
+  // While a new association is on offer the peer's answer to it is not known.
+  if (dtls === undefined || renewal !== undefined) return { role: 'passive', fingerprints: [], ...number };
+  return { role: dtls.role, fingerprints: dtls.fingerprints, ...number };
 }
 
 /** What our description says of it, but for `a=setup`. Fails where media has no certificate. */

@@ -154,6 +154,11 @@ export interface DtlsTerms {
   readonly role: 'active' | 'passive';
   /** `a=fingerprint` of the peer; one of them must match its certificate. Absent until its SDP is known: no handshake before. */
   readonly fingerprints: readonly Fingerprint[];
+  /**
+   * Counts the stream's handshakes, default 0: another number asks for a new association though the peer's certificate is the same (after
+   * `transport failed`). `StreamOpened.fingerprint` is another then, which is what makes browsers begin anew (RFC 8842 §4).
+   */
+  readonly association?: number;
 }
 
 /** RFC 8122 §5: `sha-256`, octets in upper-case hexadecimal with colons. */

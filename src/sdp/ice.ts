@@ -31,9 +31,9 @@ export interface IceCandidate {
 
 /** A browser with VPNs and containers has about 30; the rest is noise or an attack. */
 const MAX_CANDIDATES = 64;
-/** RFC 8839 §5.4: 4 to 256, and 22 to 256, of letters, digits, `+` and `/`. Some stacks use `-`, `_` and `=` too. */
-const UFRAG = /^[A-Za-z0-9+/_=-]{4,256}$/;
-const PASSWORD = /^[A-Za-z0-9+/_=-]{22,256}$/;
+/** RFC 8839 §5.4: 4 to 256, and 22 to 256, of these. */
+const UFRAG = /^[A-Za-z0-9+/]{4,256}$/;
+const PASSWORD = /^[A-Za-z0-9+/]{22,256}$/;
 /** RFC 8445 §5.1.2.1: type preference 126 (host), local preference 65535, component 1. */
 const HOST_PRIORITY = 2_130_706_431;
 

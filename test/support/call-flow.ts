@@ -53,8 +53,12 @@ export interface CallFlowOptions {
   readonly seed?: number;
 }
 
-/** Of the certificate of the pretended media process. */
-export const OUR_FINGERPRINT = { hash: 'sha-256', value: Array(32).fill('5A').join(':') } as const;
+/** Of the two certificates of the pretended media process. */
+const certificates = ['5A', '5B'].map((octet) => ({
+  hash: 'sha-256' as const,
+  value: Array(32).fill(octet).join(':'),
+}));
+export const OUR_FINGERPRINT = certificates[0]!;
 
 const EDGE = 'edge1' as EdgeId;
 const BUNDLE = 'bundle0000' as BundleId;
@@ -366,7 +370,7 @@ export class CallFlow {
         address: '198.51.100.9',
         port,
         rtcpPort: port + 1,
-        ...(this.withoutDtls ? {} : { fingerprint: OUR_FINGERPRINT }),
+        ...(this.withoutDtls ? {} : { fingerprint: certificates[(stream.dtls?.association ?? 0) % 2]! }),
       },
     });
   }
