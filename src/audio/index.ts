@@ -2,6 +2,8 @@
  * Audio as samples: codecs, resampling, mixing, tones, prompts and what can be heard in them. No sockets, no RTP and no clock: frames in,
  * frames out. Native codecs come from `native`.
  */
+export { type AssetBytes, type AssetStore, assetFolder } from './asset-folder.ts';
+export { type Assets, type AssetsOptions, createAssets } from './assets.ts';
 export type { Decoder, Encoder } from './codec.ts';
 export {
   availableCodecs,
@@ -19,8 +21,12 @@ export {
   DEFAULT_NOISE_DBOV,
   type NoiseAnalyser,
 } from './comfort-noise.ts';
+export { type DecodeFile, decodeFile } from './decode-file.ts';
+export { type DecodeThread, type DecodeThreadOptions, openDecodeThread } from './decode-thread.ts';
 export { countDigit, type DigitForm, type DigitMerge, newDigitMerge, SAME_PRESS_MS } from './digit-merge.ts';
 export { createDtmfDetector, type DtmfDetector, type DtmfHeard } from './dtmf-detector.ts';
+export { DEFAULT_DIGIT_MS, DEFAULT_PAUSE_MS } from './dtmf-tones.ts';
+export type { SoundFile } from './file.ts';
 export {
   applyGain,
   gainOf,

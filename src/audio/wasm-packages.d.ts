@@ -11,3 +11,30 @@ declare module '@echogarden/fvad-wasm' {
   }
   export default function open(): Promise<Fvad>;
 }
+
+declare module '@echogarden/speex-resampler-wasm' {
+  interface Speex {
+    readonly HEAPF32: Float32Array<ArrayBuffer>;
+    readonly HEAPU32: Uint32Array<ArrayBuffer>;
+    _malloc(bytes: number): number;
+    _free(at: number): void;
+    _speex_resampler_init(
+      channels: number,
+      fromHz: number,
+      toHz: number,
+      quality: number,
+      errorAt: number,
+    ): number;
+    _speex_resampler_skip_zeros(state: number): number;
+    _speex_resampler_process_float(
+      state: number,
+      channel: number,
+      inputAt: number,
+      inputCountAt: number,
+      outputAt: number,
+      outputCountAt: number,
+    ): number;
+    _speex_resampler_destroy(state: number): void;
+  }
+  export default function open(): Promise<Speex>;
+}
