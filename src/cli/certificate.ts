@@ -2,11 +2,12 @@ import { execFile } from 'node:child_process';
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { chmod, mkdir, readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
+import { dirname } from 'node:path';
 import { promisify } from 'node:util';
 import { TwinlineError } from '../base/index.ts';
 import { readCredentials } from '../control/index.ts';
 import type { LinkCredentials } from '../link/index.ts';
-import { certificateFile, certificateKeyFile, tlsDir } from './paths.ts';
+import { certificateFile, certificateKeyFile, dtlsCertificateFiles, keyDir, tlsDir } from './paths.ts';
 import { readMachineCredentials } from './places.ts';
 
 const VALID_DAYS = 825;
@@ -22,26 +23,38 @@ export async function ensureCertificate(data: string, names: readonly string[]):
   const found = await readFile(certificate, 'utf8').catch(() => undefined);
   if (found !== undefined && stillGood(found, names, certificate)) return false;
   await mkdir(tlsDir(data), { recursive: true, mode: 0o700 });
+  await makeCertificate('TLS', { certificate, key }, names);
+  return true;
+}
+
+/**
+ * The certificates of DTLS-SRTP (RFC 8827 §6.5: P-256), made where there is none, its key is missing, or it is about to expire. SDP says
+ * their digests, so nobody signs them, and nobody's name is in them. To be called while nothing runs: both media processes of a pair
+ * read the same ones when they start.
+ */
+export async function ensureDtlsCertificates(data: string): Promise<void> {
+  await mkdir(keyDir(data), { recursive: true, mode: 0o700 });
+  for (const files of dtlsCertificateFiles(data)) {
+    const [certificate, key] = await Promise.all(
+      [files.certificate, files.key].map((file) => readFile(file, 'utf8').catch(() => undefined)),
+    );
+    if (certificate !== undefined && key !== undefined && isPairForLong(certificate, key)) continue;
+    await makeCertificate('DTLS', files, []);
+  }
+}
+
+async function makeCertificate(
+  what: string,
+  files: { readonly certificate: string; readonly key: string },
+  names: readonly string[],
+): Promise<void> {
   const alternatives = names.map((name) => (isIP(name) ? `IP:${name}` : `DNS:${name}`)).join(',');
   const words = [
-    'req',
-    '-x509',
-    '-newkey',
-    'ec',
-    '-pkeyopt',
-    'ec_paramgen_curve:prime256v1',
-    '-nodes',
-    '-sha256',
+    ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-sha256'],
+    ...['-days', String(VALID_DAYS), '-subj', '/CN=twinline'],
+    ...(names.length > 0 ? ['-addext', `subjectAltName=${alternatives}`] : []),
+    ...['-keyout', files.key, '-out', files.certificate],
   ];
-  words.push(
-    '-days',
-    String(VALID_DAYS),
-    '-subj',
-    '/CN=twinline',
-    '-addext',
-    `subjectAltName=${alternatives}`,
-  );
-  words.push('-keyout', key, '-out', certificate);
   try {
     await promisify(execFile)('openssl', words, { timeout: 30_000 });
   } catch (error) {
@@ -51,11 +64,23 @@ export async function ensureCertificate(data: string, names: readonly string[]):
       : `openssl said: ${lastLine(error)}`;
     throw new TwinlineError(
       'certificate_failed',
-      `no certificate for TLS could be made in ${tlsDir(data)}: ${why}`,
+      `no certificate for ${what} could be made in ${dirname(files.certificate)}: ${why}`,
     );
   }
-  await chmod(key, 0o600);
-  return true;
+  await chmod(files.key, 0o600);
+}
+
+/** A certificate and its key, as we make them, with some time to go. */
+function isPairForLong(certificatePem: string, keyPem: string): boolean {
+  try {
+    const certificate = new X509Certificate(certificatePem);
+    return (
+      certificate.checkPrivateKey(createPrivateKey(keyPem)) &&
+      Date.parse(certificate.validTo) - Date.now() > RENEW_BEFORE_MS
+    );
+  } catch {
+    return false;
+  }
 }
 
 /** What data centres meet by is made by the operator, so all that is wrong with it is said before anything starts. */

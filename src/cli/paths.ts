@@ -21,6 +21,12 @@ export const databaseFile = (data: string): string => join(data, 'twinline.db');
 export const pairSecretFile = (data: string): string => join(keyDir(data), 'pair.secret');
 /** Wraps the keys of calls; shared by the pair. */
 export const pairKeyFile = (data: string): string => join(keyDir(data), 'pair.key');
+/** What DTLS-SRTP shows to phones and browsers; shared by the pair. Two, so that a second handshake of a call can show the other. */
+export const dtlsCertificateFiles = (data: string): readonly { certificate: string; key: string }[] =>
+  ['dtls', 'dtls-2'].map((name) => ({
+    certificate: join(keyDir(data), `${name}.crt`),
+    key: join(keyDir(data), `${name}.key`),
+  }));
 /** By what data centres know each other: `ca.crt`, `dc.crt`, `dc.key`. */
 export const dcCertificateDir = (data: string): string => join(tlsDir(data), 'dc');
 /** By what machines know each other: `ca.crt`, `machine.crt`, `machine.key`. */

@@ -1,8 +1,9 @@
+import { readFileSync } from 'node:fs';
 import { isIPv6 } from 'node:net';
 import type { MediaId } from '../base/index.ts';
 import { connectLink } from '../link/index.ts';
 import { type SupervisorToMedia, startMedia } from '../media/index.ts';
-import { mediaSocket, mirrorSocket, zoneSocket } from './paths.ts';
+import { dtlsCertificateFiles, mediaSocket, mirrorSocket, zoneSocket } from './paths.ts';
 import { doorOf, isHere } from './places.ts';
 import { type ProcessContext, zoneNamed, zoneOfMedia } from './process-context.ts';
 
@@ -24,6 +25,10 @@ export async function runMedia(context: ProcessContext, id: string): Promise<() 
     remoteDoor: doorOf(plan, 'media', id),
     mirrorPath: mirrorSocket(plan.data, id),
     ...(twin && { twinMirrorPath: mirrorSocket(plan.data, twin.id) }),
+    dtls: dtlsCertificateFiles(plan.data).map(({ certificate, key }) => ({
+      certificatePem: readFileSync(certificate, 'utf8'),
+      keyPem: readFileSync(key, 'utf8'),
+    })),
     clock,
     random,
     log,

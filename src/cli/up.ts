@@ -8,7 +8,12 @@ import { describeProblem, readAccountConfig } from '../directory/index.ts';
 import type { Peer } from '../link/index.ts';
 import { killExact, processStartTime, systemClock, systemRandom } from '../native/index.ts';
 import { banner, passwordLines } from './banner.ts';
-import { checkDataCentreCertificate, checkMachineCertificate, ensureCertificate } from './certificate.ts';
+import {
+  checkDataCentreCertificate,
+  checkMachineCertificate,
+  ensureCertificate,
+  ensureDtlsCertificates,
+} from './certificate.ts';
 import { checkBind, checkDataDirectory, checkPorts } from './checks.ts';
 import { type ControlClient, connectControl } from './client.ts';
 import { type LaunchedRole, Launcher } from './launcher.ts';
@@ -178,6 +183,7 @@ async function prepare(options: UpOptions): Promise<Plan> {
     { clock: systemClock, random: systemRandom },
     machine && pairKeyFile(data),
   );
+  await ensureDtlsCertificates(data);
   await ensureCertificate(data, [...new Set([bind.reachedBy, 'localhost', ...config.value.domains])]);
   return plan;
 }

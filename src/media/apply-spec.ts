@@ -48,6 +48,12 @@ function takeReceiveKey(stream: Stream, key: SrtpKey | undefined, kept: boolean)
   for (const sink of stream.sinks) sink.feed.anchored = false;
 }
 
+/** Keys that a handshake gave in place of signalling. */
+export function takeKeys(stream: Stream, keys: { sendKey: SrtpKey; receiveKey: SrtpKey }): void {
+  takeSendKey(stream, keys.sendKey);
+  takeReceiveKey(stream, keys.receiveKey, false);
+}
+
 /** Where media went before goes on being used until the peer nominates; but not what was only signalled. */
 function takeIce(stream: Stream, { ice }: StreamSpec, nowMs: number): void {
   const agent = stream.ice;

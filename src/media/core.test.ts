@@ -45,6 +45,7 @@ function newCore(more: Partial<CoreOptions> = {}) {
       return { rtp: socket, rtcp: socket };
     },
     start: (stream) => void open.add(stream.id),
+    fingerprint: () => ({}),
     negotiate() {},
     closeSockets: (stream) => void open.delete(stream.id),
     event: (event) => void events.push(event),

@@ -59,6 +59,8 @@ export interface CoreOptions {
   readonly isOurs: (address: UdpAddress) => boolean;
   /** A stream's sockets may receive from now on. */
   readonly start: (stream: Stream) => void;
+  /** Of our certificate, for what is said of the stream. */
+  readonly fingerprint: (spec: StreamSpec) => Pick<StreamOpened, 'fingerprint'>;
   /** The stream's ICE and DTLS may have something to do: it was put, or a quarter of a second went by. */
   readonly negotiate: (stream: Stream) => void;
   readonly closeSockets: (stream: Stream) => void;
@@ -99,6 +101,7 @@ export class MediaCore {
       address: stream.local.address,
       port: stream.local.port,
       rtcpPort: stream.spec.rtcpMux ? stream.local.port : stream.local.port + 1,
+      ...this.#options.fingerprint(stream.spec),
       ...linkKeys(stream.spec),
     };
   }

@@ -1,5 +1,6 @@
 import type { Clock, Logger, MediaId, Random, StreamId } from '../base/index.ts';
 import type { RemoteDoor } from '../link/index.ts';
+import type { DtlsIdentity } from '../native/index.ts';
 import type { HandedOver } from './protocol.ts';
 
 /** What a media process is told by whoever starts it. */
@@ -19,6 +20,11 @@ export interface MediaOptions {
   readonly mirrorPath: string;
   /** The twin's `mirrorPath`. Absent: nobody stands by for this process. */
   readonly twinMirrorPath?: string;
+  /**
+   * Our certificates for DTLS, which the twin has too; two, so that a stream's next association can show another one. None: streams with
+   * `dtls` fail.
+   */
+  readonly dtls?: readonly DtlsIdentity[];
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;

@@ -1,6 +1,8 @@
 import { formatAddress, parseAddress } from '../native/index.ts';
 import { worstJitterMs } from '../rtp/index.ts';
 import type { Remote } from './address-rule.ts';
+import { applyDtlsRecord } from './dtls-record.ts';
+import type { DtlsRecord } from './dtls-state.ts';
 import { applyIceRecord, type IceRecord, iceRecordOf } from './ice-record.ts';
 import type { Arrival, Feed } from './numbering.ts';
 import type { StreamSpec } from './protocol.ts';
@@ -25,6 +27,7 @@ export interface StreamState {
   readonly feed: Feed;
   readonly rtcpReserved: number;
   readonly ice?: IceRecord;
+  readonly dtls?: DtlsRecord;
   readonly counts: Counts;
   readonly lost: number;
   readonly worstJitterMs: number;
@@ -70,6 +73,7 @@ export const stateOf = (stream: Stream): StreamState => ({
   feed: stream.feed,
   rtcpReserved: stream.rtcpReserved,
   ...(stream.ice && { ice: iceRecordOf(stream.ice) }),
+  ...(stream.spec.dtls && { dtls: stream.association }),
   counts: stream.counts,
   lost: lostOf(stream),
   worstJitterMs: worstJitterOf(stream),
@@ -91,6 +95,7 @@ export const progressOf = (stream: Stream): Progress => [
 
 /** Puts a state into a stand-by's stream. */
 export function applyState(stream: Stream, state: StreamState): void {
+  if (state.dtls !== undefined) applyDtlsRecord(stream, state.dtls);
   applyRemote(stream.rtp, state.rtp);
   applyRemote(stream.rtcp, state.rtcp);
   Object.assign(stream.arrival, state.arrival);

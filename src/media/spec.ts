@@ -1,6 +1,7 @@
 import { TwinlineError } from '../base/index.ts';
 import { parseAddress, type UdpAddress } from '../native/index.ts';
 import { isUsableKey } from '../rtp/index.ts';
+import { problemOfTerms } from './dtls-terms.ts';
 import type { StreamSpec } from './protocol.ts';
 
 const DIRECTIONS = new Set(['sendrecv', 'sendonly', 'recvonly', 'inactive']);
@@ -35,6 +36,7 @@ export function checkSpec(value: unknown, isOurs: (address: UdpAddress) => boole
   checkMove(value.movedFrom);
   if (value.link !== undefined) checkLink(value, isOurs);
   if (value.ice !== undefined) checkIce(value);
+  if (value.dtls !== undefined) checkDtls(value);
   return value as unknown as StreamSpec;
 }
 
@@ -94,6 +96,12 @@ function checkIce({ ice, link, rtcpMux }: Record<string, unknown>): void {
     throw bad('ice', 'has both halves of the peer or none');
   if (rtcpMux !== true) throw bad('ice', 'needs rtcpMux: there is one component');
   if (link !== undefined) throw bad('ice', 'is of no use to a link');
+}
+
+function checkDtls({ dtls, sendKey, link }: Record<string, unknown>): void {
+  const problem = problemOfTerms(dtls);
+  if (problem !== undefined) throw bad('dtls', problem);
+  if (sendKey !== undefined || link !== undefined) throw bad('dtls', 'and keys exclude each other');
 }
 
 function checkMove(from: unknown): void {

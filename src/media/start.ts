@@ -10,6 +10,7 @@ import {
 import { releaseKeys } from './apply-spec.ts';
 import { checkEpochs, checkIds } from './command-data.ts';
 import { MediaCore } from './core.ts';
+import { Dtls } from './dtls.ts';
 import { goOnExactly } from './exact.ts';
 import { HandOver } from './hand-over.ts';
 import { MirrorOwner } from './mirror-owner.ts';
@@ -51,6 +52,7 @@ class Media implements MediaProcess {
   readonly #owner: MirrorOwner;
   readonly #standBy: MirrorStandBy;
   readonly #handOver: HandOver;
+  readonly #dtls: Dtls;
   #stopping = false;
   #emptying = false;
   readonly #channels = new Set<Channel>();
@@ -104,6 +106,7 @@ class Media implements MediaProcess {
       commit: (stream) => this.#owner.commit(stream),
       event: (event) => this.#tell(event),
     });
+    this.#dtls = new Dtls({ clock, log, identities: options.dtls ?? [] });
     this.#core = new MediaCore({
       id,
       addresses: options.addresses,
@@ -116,7 +119,11 @@ class Media implements MediaProcess {
       openSocketsAt: ({ address, port }) => this.#pairs.openAt(address, port),
       isOurs: ownAddresses(options),
       start: (stream) => this.#port.start(stream),
-      negotiate: (stream) => tickNegotiation(this.#port, stream, clock.nowMs()),
+      fingerprint: (spec) => this.#dtls.fingerprint(spec),
+      negotiate: (stream) => {
+        this.#dtls.attend(this.#port, stream);
+        tickNegotiation(this.#port, stream, clock.nowMs());
+      },
       closeSockets: (stream) => this.#closeSockets(stream),
       event: (event) => this.#tell(event),
     });
@@ -209,6 +216,7 @@ class Media implements MediaProcess {
     this.#owner.stop(handOver);
     this.#standBy.stop();
     this.#core.closeAll();
+    this.#dtls.close();
     for (const channel of this.#channels) channel.close('the media process stops');
     await this.#listener?.close();
     this.#loop.close();
@@ -320,6 +328,7 @@ class Media implements MediaProcess {
   #goOn(from: MediaId, streams: readonly Stream[]): { passed: number; tooOld: number } {
     for (const stream of streams) stream.adoptedFrom = from;
     this.#core.adopt(streams);
+    for (const stream of streams) this.#dtls.attend(this.#port, stream);
     let passed = 0;
     let tooOld = 0;
     for (const stream of streams) {

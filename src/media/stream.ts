@@ -9,6 +9,7 @@ import {
   type TelephoneEventState,
 } from '../rtp/index.ts';
 import { Remote } from './address-rule.ts';
+import { type DtlsRecord, newDtlsRecord } from './dtls-state.ts';
 import type { IceAgent } from './ice.ts';
 import type { DtlsTransport } from './negotiation.ts';
 import { type Arrival, type Feed, newArrival, newFeed } from './numbering.ts';
@@ -90,6 +91,8 @@ export class Stream {
   negotiates = false;
   ice: IceAgent | undefined;
   dtls: DtlsTransport | undefined;
+  /** How far that has come. */
+  readonly association: DtlsRecord = newDtlsRecord();
   sender: SrtpSender | undefined;
   receiver: SrtpReceiver | undefined;
 

@@ -1,5 +1,6 @@
 import type { StreamId } from '../../src/base/index.ts';
 import { applySpec } from '../../src/media/apply-spec.ts';
+import type { Dtls } from '../../src/media/dtls.ts';
 import { StreamGraph } from '../../src/media/graph.ts';
 import type { MediaEvent, StreamSpec } from '../../src/media/index.ts';
 import { tickNegotiation } from '../../src/media/negotiation.ts';
@@ -58,6 +59,14 @@ export class PacketPath {
     applySpec(stream, spec, this.nowMs, known === undefined);
     this.graph.connect(stream);
     return stream;
+  }
+
+  /** As a media process does at a `put`: its DTLS and ICE may begin. What leaves. */
+  negotiate(id: string, dtls: Dtls): Sent[] {
+    this.#sent = [];
+    dtls.attend(this.#port, this.stream(id));
+    tickNegotiation(this.#port, this.stream(id), this.nowMs);
+    return this.#sent;
   }
 
   /** So much time goes by, with its ticks; what leaves meanwhile. */
