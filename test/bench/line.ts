@@ -274,6 +274,8 @@ export class LineCall {
   readonly id: string;
   remoteSdp = '';
   localSdp = '';
+  /** The head of the message that brought `remoteSdp`. */
+  told = '';
   /** We hung up. */
   done = false;
   /** The other side hung up. */
@@ -319,6 +321,7 @@ export class LineCall {
       }
       this.#target = uriOf(header(response.head, 'Contact')) || this.#target;
       this.remoteSdp = response.body;
+      this.told = response.head;
       this.localSdp = body;
       this.#ack = () => this.#line.acknowledge(this.#target, lines('ACK', []));
       this.#ack();
@@ -349,6 +352,7 @@ export class LineCall {
   offered(invite: Message, answer: (offer: string) => string): void {
     this.#line.reply(invite, '180 Ringing', this.#local, [`Contact: ${this.#line.contact}`]);
     this.remoteSdp = invite.body;
+    this.told = invite.head;
     this.localSdp = answer(invite.body);
     this.#accept(invite, this.localSdp);
   }

@@ -35,12 +35,13 @@ function sdpOf({ port, keySalt }: OpenedStream, suite: SrtpSuite | undefined, of
 }
 
 function mediaOf(
-  sdp: string,
+  { remoteSdp: sdp, id, told }: LineCall,
   suite: SrtpSuite | undefined,
 ): { address: string; port: number; keySalt?: string } {
   const address = /^c=IN IP[46] (\S+)/m.exec(sdp)?.[1];
   const port = Number(/^m=audio (\d+)/m.exec(sdp)?.[1]);
-  if (address === undefined || !port) throw new Error(`no audio in the server's description:\n${sdp}`);
+  if (address === undefined || !port)
+    throw new Error(`no audio in the server's description "${sdp}" in call ${id}, which came in:\n${told}`);
   const keySalt = cryptoOf(sdp, suite)?.[2];
   if (suite !== undefined && keySalt === undefined)
     throw new Error(`no ${suite} in the server's description`);
@@ -77,7 +78,7 @@ export async function setUpTalks(
       nextAnswer[pair] = 2 * at + 1;
       const caller = await from.call(to.options.user, sdpOf(opened[2 * at]!, suite));
       const callee = to.incoming.at(-1)!;
-      const sides = [mediaOf(caller.remoteSdp, suite), mediaOf(callee.remoteSdp, suite)] as const;
+      const sides = [mediaOf(caller, suite), mediaOf(callee, suite)] as const;
       for (const [which, side] of sides.entries())
         streams.order({ do: 'connect', at: 2 * at + which, ...side });
       talks[at] = { caller, callee, serverPorts: [sides[0].port, sides[1].port] };
@@ -94,6 +95,8 @@ export async function setUpTalks(
           if (!caller.ended && !caller.done) await caller.bye();
         }),
       );
+      // What stays registered would be asked in the next run's calls, and its port may be another line's by then.
+      await Promise.all(lines.map((line) => line.register(0)));
       for (const line of lines) line.close();
     },
   };
