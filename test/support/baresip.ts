@@ -9,11 +9,18 @@ export interface BaresipOptions {
   readonly user: string;
   readonly password?: string;
   readonly domain?: string;
-  readonly server: { readonly address: string; readonly port: number };
+  /** Absent: the servers of its domain, by the records of `dnsServer` (RFC 3263). */
+  readonly server?: { readonly address: string; readonly port: number };
+  /** It keeps a flow to `server` and one to this (RFC 5626). */
+  readonly secondServer?: { readonly address: string; readonly port: number };
+  /** Port on loopback. */
+  readonly dnsServer?: number;
   readonly transport?: 'udp' | 'tcp' | 'tls';
   /** `srtp`: offered and taken where the peer has it; `srtp-mand`: RTP/SAVP or nothing. Absent: plain RTP. */
   readonly mediaEncryption?: 'srtp' | 'srtp-mand';
   readonly answer?: 'auto' | 'manual';
+  /** It asks again when 90 % of it are over, and no sooner. */
+  readonly registerSec?: number;
   /** What it says. */
   readonly toneHz: number;
 }
@@ -74,8 +81,12 @@ export class Baresip {
       password = `demo-${user}`,
       domain = 'demo.twinline.test',
       server,
+      secondServer,
+      dnsServer,
       transport = 'udp',
     } = options;
+    const proxy = ({ address, port: at }: { address: string; port: number }): string =>
+      `"sip:${address}:${at};transport=${transport}"`;
     this.user = user;
     this.options = options;
     this.#files = new TemporaryDirectory('twinline-baresip');
@@ -89,8 +100,9 @@ export class Baresip {
         [
           `auth_user=${user}`,
           `auth_pass=${password}`,
-          `outbound="sip:${server.address}:${server.port};transport=${transport}"`,
-          'regint=600',
+          ...(server === undefined ? [] : [`outbound=${proxy(server)}`]),
+          ...(secondServer === undefined ? [] : [`outbound2=${proxy(secondServer)}`, 'sipnat=outbound']),
+          `regint=${options.registerSec ?? 600}`,
           `answermode=${options.answer ?? 'auto'}`,
           'audio_codecs=pcmu',
           ...(options.mediaEncryption === undefined ? [] : [`mediaenc=${options.mediaEncryption}`]),
@@ -104,6 +116,7 @@ export class Baresip {
       [
         'poll_method epoll',
         'net_interface 127.0.0.1',
+        ...(dnsServer === undefined ? [] : [`dns_server 127.0.0.1:${dnsServer}`]),
         `sip_listen 127.0.0.1:${port}`,
         'call_max_calls 10',
         `rtp_ports ${mediaPort}-${mediaPort + 9}`,
