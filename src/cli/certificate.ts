@@ -5,8 +5,7 @@ import { isIP } from 'node:net';
 import { dirname } from 'node:path';
 import { promisify } from 'node:util';
 import { TwinlineError } from '../base/index.ts';
-import { readCredentials } from '../control/index.ts';
-import type { LinkCredentials } from '../link/index.ts';
+import { type LinkCredentials, readCredentials } from '../link/index.ts';
 import { certificateFile, certificateKeyFile, dtlsCertificateFiles, keyDir, tlsDir } from './paths.ts';
 import { readMachineCredentials } from './places.ts';
 

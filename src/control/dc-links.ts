@@ -1,12 +1,10 @@
-import { readFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
-import { type Clock, type Logger, type Random, type Timer, TwinlineError } from '../base/index.ts';
+import type { Clock, Logger, Random } from '../base/index.ts';
 import {
   type Channel,
   connectTlsLink,
+  DcCredentials,
   type Frame,
   type LinkClient,
-  type LinkCredentials,
   listenTlsLink,
   type Peer,
 } from '../link/index.ts';
@@ -15,7 +13,6 @@ import {
 const PING = { everyMs: 1000, timeoutMs: 3000 };
 /** Quick enough that a data centre which is back is met before its phones have come back to it. */
 const RETRY = { firstMs: 100, maxMs: 500 };
-const RELOAD_EVERY_MS = 10_000;
 
 export interface DataCentrePeer {
   readonly id: string;
@@ -66,16 +63,23 @@ export async function linkDataCentres(options: DataCentreLinkOptions): Promise<D
       log.warn({ peer: id, reason }, 'dc.out_of_sight');
     });
   };
-  let credentials = readCredentials(options.certificates);
-  let readMs = newestOf(options.certificates);
+  const credentials = new DcCredentials({
+    directory: options.certificates,
+    clock,
+    log,
+    onChanged: (renewed) => listener.reload(renewed),
+  });
   const listener = await listenTlsLink({
     ...shared,
     host: meet.address,
     port: meet.port,
-    credentials,
+    credentials: credentials.present,
     refuse: ({ role, id }) =>
       role === 'dc' && known(id) ? undefined : `data centre ${dataCentre} meets no ${role} ${id}`,
     onChannel: accept,
+  }).catch((error: unknown) => {
+    credentials.close();
+    throw error;
   });
   const clients = peers
     .filter(({ id }) => dataCentre < id)
@@ -86,7 +90,7 @@ export async function linkDataCentres(options: DataCentreLinkOptions): Promise<D
         random,
         host,
         port,
-        credentials: () => credentials,
+        credentials: () => credentials.present,
         expect: { role: 'dc', id },
         retry: RETRY,
         onChannel: accept,
@@ -97,47 +101,12 @@ export async function linkDataCentres(options: DataCentreLinkOptions): Promise<D
         },
       });
     });
-  const reload = (): void => {
-    try {
-      const changedMs = newestOf(options.certificates);
-      if (changedMs !== readMs) {
-        credentials = readCredentials(options.certificates);
-        listener.reload(credentials);
-        readMs = changedMs;
-        log.info({}, 'dc.certificates_reloaded');
-      }
-    } catch (error) {
-      log.error({ error: String(error) }, 'dc.certificates_not_reloaded');
-    }
-    timer = clock.after(RELOAD_EVERY_MS, reload);
-  };
-  let timer: Timer = clock.after(RELOAD_EVERY_MS, reload);
   return {
     channel: (peer) => channels.get(peer),
     async close() {
-      timer.cancel();
+      credentials.close();
       for (const client of clients) client.close('control ends');
       await listener.close();
     },
   };
 }
-
-const FILES = { ca: 'ca.crt', cert: 'dc.crt', key: 'dc.key' } as const;
-
-export function readCredentials(directory: string): LinkCredentials {
-  const read = (name: string): string => {
-    try {
-      return readFileSync(join(directory, name), 'utf8');
-    } catch (cause) {
-      throw new TwinlineError(
-        'dc_certificates',
-        `${join(directory, name)} is missing or cannot be read: data centres meet by certificates, put ${Object.values(FILES).join(', ')} into ${directory} (docs/data-centres.md says how to make them)`,
-        { cause },
-      );
-    }
-  };
-  return { ca: read(FILES.ca), cert: read(FILES.cert), key: read(FILES.key) };
-}
-
-const newestOf = (directory: string): number =>
-  Math.max(...Object.values(FILES).map((name) => statSync(join(directory, name)).mtimeMs));

@@ -4,7 +4,6 @@
  */
 export type * from './commands.ts';
 export type { DataCentreOptions } from './data-centres.ts';
-export { readCredentials } from './dc-links.ts';
 export type { DataCentresStatus } from './dc-meeting.ts';
 export type { Shape } from './gather.ts';
 export type { Peers } from './links.ts';

@@ -2,7 +2,16 @@
  * How our processes talk: ordered frames with acknowledgement, credits, two lanes, deadlines, epochs and traces, over Unix
  * sockets on one machine and mutual TLS between machines. `protocol.ts` lists what is said; nothing here knows why.
  */
+export {
+  checkName,
+  type LinkCredentials,
+  mismatch,
+  namesOf,
+  TLS13,
+  wrongCertificate,
+} from './certificates.ts';
 export type { Channel, Frame, Peer } from './channel.ts';
+export { DcCredentials, readCredentials } from './dc-credentials.ts';
 export { type MemoryLink, memoryLink } from './memory.ts';
 export {
   type ConnectOptions,
@@ -21,5 +30,5 @@ export {
   type RemotePlace,
 } from './place.ts';
 export * from './protocol.ts';
-export { connectTlsLink, type LinkCredentials, listenTlsLink } from './tls.ts';
+export { connectTlsLink, listenTlsLink } from './tls.ts';
 export { connectLink, listenLink } from './unix.ts';

@@ -1,7 +1,8 @@
 import type { Timer } from '../base/index.ts';
+import type { LinkCredentials } from './certificates.ts';
 import type { Peer } from './channel.ts';
 import type { ConnectOptions, LinkClient, LinkListener, LinkOptions } from './options.ts';
-import { connectTlsLink, type LinkCredentials, listenTlsLink } from './tls.ts';
+import { connectTlsLink, listenTlsLink } from './tls.ts';
 import { connectLink, listenLink } from './unix.ts';
 
 /** Where a process is reached: the path of its socket on this machine, or its port on another. */

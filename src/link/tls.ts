@@ -1,28 +1,19 @@
 import type { Socket } from 'node:net';
-import {
-  connect,
-  createServer,
-  type DetailedPeerCertificate,
-  type PeerCertificate,
-  type TLSSocket,
-} from 'node:tls';
+import { connect, createServer, type TLSSocket } from 'node:tls';
 import { TwinlineError } from '../base/index.ts';
 import { Acceptor } from './acceptor.ts';
+import {
+  checkName,
+  type LinkCredentials,
+  mismatch,
+  namesOf,
+  TLS13,
+  wrongCertificate,
+} from './certificates.ts';
 import type { Peer } from './channel.ts';
 import { keepConnected } from './client.ts';
 import type { ConnectOptions, LinkClient, LinkListener, LinkOptions } from './options.ts';
 
-/**
- * PEM texts. The certificate's name is `role:id`, as its CN or as a SAN `URI:twinline:role:id`; the installation's own `ca`
- * signs all of them, and no other is believed (TR-MEDIA-04).
- */
-export interface LinkCredentials {
-  readonly ca: string;
-  readonly cert: string;
-  readonly key: string;
-}
-
-const TLS13 = { minVersion: 'TLSv1.3', maxVersion: 'TLSv1.3' } as const;
 const HANDSHAKE_MS = 5000;
 
 /** Serves links by mutual TLS 1.3. `reload` changes the certificate for new connections and drops none. */
@@ -124,11 +115,7 @@ export function connectTlsLink(
           ...TLS13,
           // By `check`, before anything is said.
           rejectUnauthorized: false,
-          // The name is pinned to the installation's own CA, not to DNS.
-          checkServerIdentity: (_, certificate) => {
-            const names = namesOf(certificate);
-            return names.includes(expected) ? undefined : new Error(mismatch(expected, names));
-          },
+          checkServerIdentity: checkName(expected),
         }).setNoDelay(true) as TLSSocket,
       ready: 'secureConnect',
       check: (socket) => wrongCertificate(socket as TLSSocket, options.clock.utcMs()),
@@ -139,37 +126,4 @@ export function connectTlsLink(
   );
 }
 
-/** Why the other end's certificate is not believed, with the date if that is why (TR-MEDIA-12); undefined: it is. */
-function wrongCertificate(socket: TLSSocket, utcMs: number): string | undefined {
-  const certificate = socket.getPeerCertificate();
-  const { valid_from: from, valid_to: to } = certificate ?? {};
-  if (to === undefined) return 'no certificate was shown';
-  const name = namesOf(certificate).join(', ') || 'nobody';
-  // A resumed session would be believed without a second look.
-  if (!(utcMs < Date.parse(to))) return `the certificate for ${name} expired on ${dateOf(to)}: renew it`;
-  if (utcMs < Date.parse(from)) return `the certificate for ${name} holds only from ${dateOf(from)} on`;
-  // Node gives OpenSSL's code, or the sentence of our own check of the name.
-  const error = socket.authorizationError as unknown as string | undefined;
-  if (socket.authorized) return undefined;
-  return /^[A-Z_]+$/.test(error ?? '')
-    ? `the certificate for ${name} is not believed: ${error?.toLowerCase().replaceAll('_', ' ')}`
-    : (error ?? 'the certificate is not believed');
-}
-
-const dateOf = (text: string): string => new Date(text).toISOString().replace('.000', '');
-
-function namesOf(certificate: PeerCertificate | DetailedPeerCertificate): string[] {
-  const names: string[] = [];
-  const { CN } = certificate.subject ?? {};
-  if (typeof CN === 'string') names.push(CN);
-  // Node quotes entries that could be mistaken; a quoted one is never ours.
-  for (const entry of certificate.subjectaltname?.split(', ') ?? []) {
-    if (entry.startsWith('URI:twinline:')) names.push(entry.slice('URI:twinline:'.length));
-  }
-  return names;
-}
-
 const ownName = ({ role, id }: { readonly role: string; readonly id: string }): string => `${role}:${id}`;
-
-const mismatch = (wanted: string, names: readonly string[]): string =>
-  `the certificate is for ${names.join(', ') || 'nobody'}, not for ${wanted}`;
