@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { speech } from '../../test/support/speech.ts';
+import { hasSpeech, speech } from '../../test/support/speech.ts';
 import { createConcealer } from './concealment.ts';
 
 const energy = (pcm: Int16Array): number => pcm.reduce((sum, sample) => sum + sample ** 2, 0);
@@ -55,25 +55,28 @@ test('what comes after a loss is blended into it: no step is larger than those o
   expect(steps(heard)).toBeLessThan(1.3 * steps(sound));
 });
 
-test('speech with single frames lost is nearer to what was said than with the last frame said again', () => {
-  const said = speech(8000);
-  let concealed = 0;
-  let repeated = 0;
-  let count = 0;
-  const out = new Int16Array(160);
-  for (let n = 10; (n + 1) * 160 < said.length; n += 3) {
-    const wanted = said.subarray(n * 160, (n + 1) * 160);
-    if (energy(wanted) < 160 * 1e5) continue;
-    const concealer = createConcealer(8000);
-    for (let k = n - 6; k < n; k++) concealer.take(said.slice(k * 160, (k + 1) * 160));
-    concealer.fill(out);
-    concealed += ratioDb(wanted, out);
-    repeated += ratioDb(
-      wanted,
-      said.slice((n - 1) * 160, n * 160).map((sample) => sample >> 1),
-    );
-    count++;
-  }
-  expect(count).toBeGreaterThan(100);
-  expect(concealed / count).toBeGreaterThan(repeated / count + 1);
-});
+test.skipIf(!hasSpeech)(
+  'speech with single frames lost is nearer to what was said than with the last frame said again',
+  async () => {
+    const said = await speech(8000);
+    let concealed = 0;
+    let repeated = 0;
+    let count = 0;
+    const out = new Int16Array(160);
+    for (let n = 10; (n + 1) * 160 < said.length; n += 3) {
+      const wanted = said.subarray(n * 160, (n + 1) * 160);
+      if (energy(wanted) < 160 * 1e5) continue;
+      const concealer = createConcealer(8000);
+      for (let k = n - 6; k < n; k++) concealer.take(said.slice(k * 160, (k + 1) * 160));
+      concealer.fill(out);
+      concealed += ratioDb(wanted, out);
+      repeated += ratioDb(
+        wanted,
+        said.slice((n - 1) * 160, n * 160).map((sample) => sample >> 1),
+      );
+      count++;
+    }
+    expect(count).toBeGreaterThan(100);
+    expect(concealed / count).toBeGreaterThan(repeated / count + 1);
+  },
+);

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { hasSpeech, SENTENCES, speech } from '../../test/support/speech.ts';
 import { availableCodecs, createDecoder, createEncoder, sampleRateOf } from './codecs.ts';
 import { createDtmfDetector, type DtmfHeard } from './dtmf-detector.ts';
 import { dtmfSource, HIGH_HZ, KEYPAD, LOW_HZ } from './dtmf-tones.ts';
@@ -164,4 +165,44 @@ test('the key that sounds is known before it ends, and a reset forgets it', () =
   expect(detector.sounding).toBe('5');
   detector.reset();
   expect(detector.sounding).toBe('');
+});
+
+// Voices with overtones where keys have their tones: high and low ones, of four languages, at three speeds.
+const TALKERS = [
+  ['en', '-p', '80', '-s', '150'],
+  ['en+f3', '-p', '99', '-s', '110'],
+  ['en+m7', '-p', '20', '-s', '200'],
+  ['de+f2', '-p', '60', '-s', '160'],
+  ['fr+f5', '-p', '90', '-s', '130'],
+  ['it+m3', '-p', '45', '-s', '170'],
+] as const;
+
+test.skipIf(!hasSpeech)('minutes of speech press no key, plain, loud or through G.711', async () => {
+  const encoder = createEncoder({ name: 'pcmu', clockRateHz: 8000 })!;
+  const decoder = createDecoder({ name: 'pcmu', clockRateHz: 8000 })!;
+  const payload = new Uint8Array(160);
+  let seconds = 0;
+  for (const [voice, ...more] of TALKERS) {
+    const said = await speech(8000, SENTENCES.repeat(2), voice, more);
+    const loud = said.map((sample) => Math.max(-32_768, Math.min(32_767, 3 * sample)));
+    for (const pcm of [said, loud]) {
+      expect(digitsIn(pcm), voice).toBe('');
+      const coded = new Int16Array(pcm.length);
+      for (let at = 0; at + 160 <= pcm.length; at += 160) {
+        encoder.encode(pcm.subarray(at, at + 160), payload, 0);
+        coded.set(decoder.decode(payload, 0, 160), at);
+      }
+      expect(digitsIn(coded), voice).toBe('');
+      seconds += (2 * pcm.length) / 8000;
+    }
+  }
+  expect(seconds).toBeGreaterThan(600);
+});
+
+test.skipIf(!hasSpeech)('keys are heard while a prompt comes back as an echo 15 dB below them', async () => {
+  const said = await speech(8000);
+  const keys = pressed([...KEYPAD].map((digit) => ({ digit, ms: 100, pauseMs: 100 })));
+  // Speech peaks near full scale; as an echo it has -21 dBm0 at its loudest, the keys -6.
+  const mixed = keys.map((sample, i) => sample + Math.round((said[8000 + i] as number) * 0.12));
+  expect(digitsIn(mixed)).toBe(KEYPAD);
 });

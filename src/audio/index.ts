@@ -26,6 +26,7 @@ export { type DecodeThread, type DecodeThreadOptions, openDecodeThread } from '.
 export { countDigit, type DigitForm, type DigitMerge, newDigitMerge, SAME_PRESS_MS } from './digit-merge.ts';
 export { createDtmfDetector, type DtmfDetector, type DtmfHeard } from './dtmf-detector.ts';
 export { DEFAULT_DIGIT_MS, DEFAULT_PAUSE_MS } from './dtmf-tones.ts';
+export { type EspeakOptions, espeakSpeech } from './espeak.ts';
 export type { SoundFile } from './file.ts';
 export {
   applyGain,
@@ -50,6 +51,7 @@ export {
 } from './playback.ts';
 export type { AudioProblem } from './problem.ts';
 export { createResampler, type Resampler } from './resample.ts';
+export { createSpeech, type Speech, type SpeechEngine, type SpeechOptions } from './speech.ts';
 export type { ToneName } from './tone-plan.ts';
 export {
   loadVoiceDetectors,

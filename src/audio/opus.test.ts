@@ -1,10 +1,11 @@
 import { expect, test } from 'vitest';
-import { speech } from '../../test/support/speech.ts';
+import { hasSpeech, speech } from '../../test/support/speech.ts';
 import type { Encoder } from './codec.ts';
-import { createDecoder, createEncoder, type EncoderOptions } from './codecs.ts';
+import { availableCodecs, createDecoder, createEncoder, type EncoderOptions } from './codecs.ts';
 
 const FRAME = 960;
-const said = speech(48_000);
+const ready = hasSpeech && availableCodecs().includes('opus');
+const said = ready ? await speech(48_000) : new Int16Array();
 const frames = Math.floor(said.length / FRAME);
 
 const opus = (fmtp: string, options?: EncoderOptions): Encoder =>
@@ -65,21 +66,24 @@ function lossDb(sent: readonly Uint8Array[], burst: number, fec: boolean): numbe
   return sum / count;
 }
 
-test.each([1, 2, 3])('the last frame of a burst of %i is rebuilt from the packet behind it', (burst) => {
-  const encoder = opus('minptime=10;useinbandfec=1');
-  const sent = packets(encoder);
-  encoder.release();
-  expect(lossDb(sent, burst, true)).toBeLessThan(0.7 * lossDb(sent, burst, false));
-});
+test.skipIf(!ready).each([1, 2, 3])(
+  'the last frame of a burst of %i is rebuilt from the packet behind it',
+  (burst) => {
+    const encoder = opus('minptime=10;useinbandfec=1');
+    const sent = packets(encoder);
+    encoder.release();
+    expect(lossDb(sent, burst, true)).toBeLessThan(0.7 * lossDb(sent, burst, false));
+  },
+);
 
-test('without a peer that can use FEC there is none', () => {
+test.skipIf(!ready)('without a peer that can use FEC there is none', () => {
   const encoder = opus('minptime=10');
   const sent = packets(encoder);
   encoder.release();
   expect(Math.abs(lossDb(sent, 1, true) - lossDb(sent, 1, false))).toBeLessThan(0.5);
 });
 
-test('speech takes 60 to 100 kbit/s on the wire, plain and encrypted (PH-QOS-05)', () => {
+test.skipIf(!ready)('speech takes 60 to 100 kbit/s on the wire, plain and encrypted (PH-QOS-05)', () => {
   const encoder = opus('useinbandfec=1');
   const octets = packets(encoder).reduce((sum, { length }) => sum + length, 0) / frames;
   encoder.release();
@@ -91,24 +95,27 @@ test('speech takes 60 to 100 kbit/s on the wire, plain and encrypted (PH-QOS-05)
   }
 });
 
-test('a peer that asks for less gets less', () => {
+test.skipIf(!ready)('a peer that asks for less gets less', () => {
   const encoder = opus('maxaveragebitrate=16000;useinbandfec=1');
   const octets = packets(encoder).reduce((sum, { length }) => sum + length, 0);
   encoder.release();
   expect((octets * 8) / (frames * 0.02)).toBeLessThan(18_000);
 });
 
-test('with DTX silence sends nearly nothing, and what is played meanwhile is no loud noise', () => {
-  const encoder = opus('usedtx=1');
-  const silence = new Int16Array(FRAME * 100);
-  const sent = packets(encoder, silence);
-  const told = sent.filter(({ length }) => length > 0).length;
-  encoder.release();
-  expect(told).toBeLessThan(40);
-  const decoder = createDecoder({ name: 'opus', clockRateHz: 48_000 })!;
-  for (const payload of sent) {
-    const heard = payload.length > 0 ? decoder.decode(payload, 0, payload.length) : decoder.conceal();
-    expect(Math.max(...heard)).toBeLessThan(100);
-  }
-  decoder.release();
-});
+test.skipIf(!ready)(
+  'with DTX silence sends nearly nothing, and what is played meanwhile is no loud noise',
+  () => {
+    const encoder = opus('usedtx=1');
+    const silence = new Int16Array(FRAME * 100);
+    const sent = packets(encoder, silence);
+    const told = sent.filter(({ length }) => length > 0).length;
+    encoder.release();
+    expect(told).toBeLessThan(40);
+    const decoder = createDecoder({ name: 'opus', clockRateHz: 48_000 })!;
+    for (const payload of sent) {
+      const heard = payload.length > 0 ? decoder.decode(payload, 0, payload.length) : decoder.conceal();
+      expect(Math.max(...heard)).toBeLessThan(100);
+    }
+    decoder.release();
+  },
+);
