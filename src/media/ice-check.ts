@@ -75,13 +75,14 @@ export function receiveStun(
     refuse(port, stream, agent, undefined, STUN_UNAUTHENTICATED, packet, from, nowMs);
     return;
   }
-  if (!spend(agent.checks, CHECKS_PER_SECOND, nowMs)) {
-    counts.refusedStranger++;
-    return;
-  }
   if (!isIntact(packet, check, keyOf(generation))) {
     counts.refusedAuth++;
     refuse(port, stream, agent, undefined, STUN_UNAUTHENTICATED, packet, from, nowMs);
+    return;
+  }
+  // Counted behind the sum, so that a stranger who has seen the fragments cannot use up what is the peer's.
+  if (!spend(agent.checks, CHECKS_PER_SECOND, nowMs)) {
+    counts.refusedStranger++;
     return;
   }
   if (check.unknownCount > 0) {

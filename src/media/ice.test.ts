@@ -139,6 +139,7 @@ describe('checks (RFC 8445 §7.3, RFC 8489 §9.1)', () => {
     call.nowMs += 500;
     expect(refusals()).toBe(5);
     expect(call.check(WIFI)?.code).toBe(0);
+    for (let i = 0; i < 500; i++) call.check(STRANGER, { password: 'guessed' });
     const answers = Array.from({ length: 400 }, () => call.check(WIFI)).filter(Boolean).length;
     expect(answers).toBe(199);
   });
@@ -220,6 +221,17 @@ describe('where media goes', () => {
     const heard = (from: string) => call.turn('alice', rtpPacket({ sequence: 1 }), from).length;
     expect([WIFI, '192.0.2.100:4000', '192.0.2.149:4000'].map(heard)).toEqual([1, 0, 1]);
   });
+});
+
+test('a browser over IPv6 and a phone over IPv4 hear each other', () => {
+  const call = new Call();
+  const home = '[2001:db8::7]:40000';
+  call.put(spec('carol', { family: 6, source: 'bob', rtcpMux: true, ice: ICE }));
+  call.put(spec('bob', { port: 7000, source: 'carol' }));
+  call.turn('carol', iceCheck(ICE, { useCandidate: true }), home);
+  expect(call.turn('bob', rtpPacket({}), BOB)).toMatchObject([{ by: 'carol', to: home }]);
+  expect(call.turn('carol', rtpPacket({}), home)).toMatchObject([{ by: 'bob', to: BOB }]);
+  expect(call.turn('carol', rtpPacket({ sequence: 2 }), '[2001:db8::8]:40000')).toEqual([]);
 });
 
 describe('consent (RFC 7675)', () => {
