@@ -23,6 +23,7 @@ import type {
   StreamSpec,
   StreamsFound,
 } from './protocol.ts';
+import { countsAsKey } from './relay.ts';
 import { reportOn } from './report.ts';
 import { checkSpec, LINK_SUITE } from './spec.ts';
 import { type Sockets, Stream } from './stream.ts';
@@ -156,7 +157,8 @@ export class MediaCore {
       if (stream.negotiates) this.#options.negotiate(stream);
       if (stream.events.code >= 0) {
         const dtmf = expireTelephoneEvent(stream.events, telephoneEventRate(stream), nowMs);
-        if (dtmf !== undefined) event({ type: 'dtmf', stream: stream.id, ...dtmf });
+        if (dtmf !== undefined && countsAsKey(stream, dtmf, nowMs))
+          event({ type: 'dtmf', stream: stream.id, ...dtmf });
       }
       const quietMs = nowMs - stream.lastHeardMs;
       if (nowMs >= stream.nextSilentEventMs) {

@@ -34,6 +34,7 @@ export class HandOver {
   readonly #log: Logger;
   readonly #graph: StreamGraph;
   readonly #giver: Giver;
+  readonly #alsoHears: (stream: Stream) => Iterable<Stream>;
   readonly #start: (stream: Stream) => void;
   readonly #release: (stream: Stream) => void;
   /** Given, and not yet known to be taken: sockets open, unread. */
@@ -45,6 +46,8 @@ export class HandOver {
     log: Logger;
     graph: StreamGraph;
     giver: Giver;
+    /** Who hears this stream, or is heard by it, in another way than as source. */
+    alsoHears?: (stream: Stream) => Iterable<Stream>;
     /** The stream's sockets are read (again). */
     start: (stream: Stream) => void;
     /** It is another's: closes our descriptors and keys. */
@@ -54,6 +57,7 @@ export class HandOver {
     this.#log = options.log;
     this.#graph = options.graph;
     this.#giver = options.giver;
+    this.#alsoHears = options.alsoHears ?? (() => []);
     this.#start = options.start;
     this.#release = options.release;
   }
@@ -138,6 +142,7 @@ export class HandOver {
     for (const each of found) {
       if (each.source !== undefined) found.add(each.source);
       for (const sink of each.sinks) found.add(sink);
+      for (const other of this.#alsoHears(each)) found.add(other);
     }
     return [...found];
   }

@@ -3,6 +3,7 @@
  * go on at the same address with the same keys. It knows streams, not calls.
  */
 export type { MediaLimits, MediaOptions, MediaProcess, MediaStatus } from './options.ts';
+export type { TapChannel, TapConsumer, TapDirection, TapFrame } from './plane/taps.ts';
 export type * from './protocol.ts';
 export type { Bencoded } from './rtpengine/bencode.ts';
 export { NgClient, type NgClientOptions, type NgReply } from './rtpengine/ng-client.ts';

@@ -1,6 +1,8 @@
+import type { PlaybackParts } from '../audio/index.ts';
 import type { Clock, Logger, MediaId, Random, StreamId } from '../base/index.ts';
 import type { RemoteDoor } from '../link/index.ts';
 import type { DtlsIdentity } from '../native/index.ts';
+import type { TapConsumer } from './plane/taps.ts';
 import type { HandedOver } from './protocol.ts';
 
 /** What a media process is told by whoever starts it. */
@@ -29,6 +31,10 @@ export interface MediaOptions {
   readonly random: Random;
   readonly log: Logger;
   readonly limits?: Partial<MediaLimits>;
+  /** Where prompts and speech for `plays` come from. Absent: only what is computed (tones, digits, silence) can be played. */
+  readonly sounds?: PlaybackParts;
+  /** Who takes what is tapped. */
+  readonly taps?: TapConsumer;
   /** `raised` (the default): this process goes before ordinary ones where this user may have that. */
   readonly priority?: 'raised' | 'ordinary';
 }

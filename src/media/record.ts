@@ -7,7 +7,7 @@ import { applyIceRecord, type IceRecord, iceRecordOf } from './ice-record.ts';
 import type { Arrival, Feed } from './numbering.ts';
 import type { StreamSpec } from './protocol.ts';
 import { lostOf } from './report.ts';
-import type { Counts, Local, Stream } from './stream.ts';
+import type { Counts, Local, PlayState, Stream } from './stream.ts';
 
 /** A stream as plain data: what the twin needs to go on with it, whole. */
 export interface StreamRecord {
@@ -28,6 +28,7 @@ export interface StreamState {
   readonly rtcpReserved: number;
   readonly ice?: IceRecord;
   readonly dtls?: DtlsRecord;
+  readonly playing?: PlayState;
   readonly counts: Counts;
   readonly lost: number;
   readonly worstJitterMs: number;
@@ -74,6 +75,7 @@ export const stateOf = (stream: Stream): StreamState => ({
   rtcpReserved: stream.rtcpReserved,
   ...(stream.ice && { ice: iceRecordOf(stream.ice) }),
   ...(stream.spec.dtls && { dtls: stream.association }),
+  ...(stream.playing && { playing: stream.playing }),
   counts: stream.counts,
   lost: lostOf(stream),
   worstJitterMs: worstJitterOf(stream),
@@ -104,6 +106,7 @@ export function applyState(stream: Stream, state: StreamState): void {
   stream.rtcpReserved = state.rtcpReserved;
   if (stream.ice !== undefined && state.ice !== undefined)
     applyIceRecord(stream.ice, state.ice, stream.lastHeardMs);
+  stream.playing = state.playing;
   stream.lostBefore = state.lost;
   stream.worstJitterBeforeMs = state.worstJitterMs;
   stream.lastHeardMs = state.lastHeardMs;

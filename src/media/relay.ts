@@ -1,7 +1,9 @@
+import { countDigit } from '../audio/index.ts';
 import type { StreamId } from '../base/index.ts';
 import type { UdpAddress } from '../native/index.ts';
 import {
   countPacket,
+  type DtmfEvent,
   isRtcp,
   newReception,
   packetsLost,
@@ -321,10 +323,14 @@ export class Relay {
       clockRateHz,
       nowMs,
     );
-    if (event !== undefined && stream.spec.link === undefined)
+    if (event !== undefined && stream.spec.link === undefined && countsAsKey(stream, event, nowMs))
       this.#port.event({ type: 'dtmf', stream: stream.id, ...event });
   }
 }
+
+/** False for a key that was heard in the audio already (CC-FLOW-22). */
+export const countsAsKey = (stream: Stream, { digit, durationMs }: DtmfEvent, nowMs: number): boolean =>
+  stream.digits === undefined || countDigit(stream.digits, 'event', digit, nowMs - durationMs);
 
 /**
  * After a take-over: which indices above the last one reported the dead process used is unknown, but the packets it never read lie

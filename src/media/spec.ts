@@ -2,6 +2,7 @@ import { TwinlineError } from '../base/index.ts';
 import { parseAddress, type UdpAddress } from '../native/index.ts';
 import { isUsableKey } from '../rtp/index.ts';
 import { problemOfTerms } from './dtls-terms.ts';
+import { checkPlane } from './plane/check.ts';
 import type { StreamSpec } from './protocol.ts';
 
 const DIRECTIONS = new Set(['sendrecv', 'sendonly', 'recvonly', 'inactive']);
@@ -34,6 +35,7 @@ export function checkSpec(value: unknown, isOurs: (address: UdpAddress) => boole
     throw bad('receiveKeyKept', 'must be true or false');
   checkCodecs(value.codecs);
   checkMove(value.movedFrom);
+  checkPlane(value);
   if (value.link !== undefined) checkLink(value, isOurs);
   if (value.ice !== undefined) checkIce(value);
   if (value.dtls !== undefined) checkDtls(value);

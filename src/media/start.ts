@@ -1,4 +1,12 @@
-import { type BundleId, type MediaId, type StreamId, type Timer, TwinlineError } from '../base/index.ts';
+import type { PlaybackParts } from '../audio/index.ts';
+import {
+  type BundleId,
+  failed,
+  type MediaId,
+  type StreamId,
+  type Timer,
+  TwinlineError,
+} from '../base/index.ts';
 import { type Channel, type Frame, listenAt, type Peer, PROTOCOL_VERSION } from '../link/index.ts';
 import {
   canPassDescriptors,
@@ -18,6 +26,7 @@ import { type Handed, MirrorStandBy } from './mirror-stand-by.ts';
 import { tickNegotiation } from './negotiation.ts';
 import { DEFAULT_LIMITS, type MediaOptions, type MediaProcess, type MediaStatus } from './options.ts';
 import { ownAddresses } from './own-addresses.ts';
+import { AudioPlane } from './plane/plane.ts';
 import { PortPairs } from './ports.ts';
 import type { HandedOver, MediaEvent } from './protocol.ts';
 import { ALIVE_EVERY_MS, SocketPort } from './socket-port.ts';
@@ -53,6 +62,7 @@ class Media implements MediaProcess {
   readonly #standBy: MirrorStandBy;
   readonly #handOver: HandOver;
   readonly #dtls: Dtls;
+  readonly #plane: AudioPlane;
   #stopping = false;
   #emptying = false;
   readonly #channels = new Set<Channel>();
@@ -127,7 +137,18 @@ class Media implements MediaProcess {
       closeSockets: (stream) => this.#closeSockets(stream),
       event: (event) => this.#tell(event),
     });
+    this.#plane = new AudioPlane({
+      clock,
+      log,
+      graph: this.#core.graph,
+      relay: this.#port.relay,
+      event: (event) => this.#tell(event),
+      note: (stream) => this.#port.note(stream),
+      parts: options.sounds ?? NO_SOUNDS,
+      ...(options.taps && { taps: options.taps }),
+    });
     this.#handOver = new HandOver({
+      alsoHears: (stream) => this.#plane.company(stream),
       clock,
       log,
       graph: this.#core.graph,
@@ -212,6 +233,7 @@ class Media implements MediaProcess {
       stream.sockets?.rtp.pause();
       stream.sockets?.rtcp.pause();
     }
+    this.#plane.stop();
     this.#owner.progress(this.#core.graph);
     this.#owner.stop(handOver);
     this.#standBy.stop();
@@ -387,6 +409,12 @@ class Media implements MediaProcess {
       if (address !== undefined) this.#loop.open({ address, port: 0 }).close();
   }
 }
+
+const NO_SOUNDS: PlaybackParts = {
+  asset: async (name) =>
+    failed({ code: 'asset_missing', message: `${name}: this media process has no folder of assets` }),
+  speech: async () => failed({ code: 'speech_missing', message: 'this media process has no voice' }),
+};
 
 const tellDraining = (channel: Channel, on: boolean): boolean =>
   channel.send({ kind: 'draining', data: { on }, lane: 'priority' });

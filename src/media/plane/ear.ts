@@ -1,4 +1,5 @@
 import {
+  availableCodecs,
   createDecoder,
   createResampler,
   type Decoder,
@@ -31,12 +32,23 @@ const MOST_PULLS = 32;
 /** RFC 3389. */
 const COMFORT_NOISE = 'cn';
 const TELEPHONE_EVENT = 'telephone-event';
+const EVENT_LENGTH = 4;
+/** After so long without a packet nobody asks any more, until one comes. */
+const SLEEPS_AFTER_MS = 1000;
 /** These have no way of their own to conceal a loss. */
 const CONCEALED_HERE = new Set(['pcmu', 'pcma', 'g722']);
 
 export const isAudio = (codec: StreamCodec): boolean =>
   codec.name !== TELEPHONE_EVENT && codec.name !== COMFORT_NOISE;
-export const isDecodable = (codec: StreamCodec): boolean => sampleRateOf(codec) !== undefined;
+/** It is known here and its library is on this machine. */
+export const isDecodable = (codec: StreamCodec): boolean =>
+  sampleRateOf(codec) !== undefined && present().has(codec.name);
+
+let available: ReadonlySet<string> | undefined;
+function present(): ReadonlySet<string> {
+  available ??= new Set(availableCodecs());
+  return available;
+}
 
 /** How a payload type is heard. */
 interface Hearable {
@@ -63,7 +75,13 @@ export class Ear {
   rateHz: SampleRateHz;
   #codecs: readonly StreamCodec[] = [];
   readonly #types = new Map<number, Hearable>();
-  #playOut: PlayOut;
+  /** Made with the first packet that is decoded. */
+  #playOut: PlayOut | undefined;
+  #lastHeardMs = Number.NEGATIVE_INFINITY;
+  /** A packet of a telephone event came by. */
+  onEvent: ((packet: Buffer, headerLength: number, clockRateHz: number, nowMs: number) => void) | undefined;
+  /** Something came after a long quiet: it wants to be asked each tick from now on. */
+  onAwake: (() => void) | undefined;
   /** What is being played. */
   #now: Hearable | undefined;
   #comfort = false;
@@ -75,7 +93,6 @@ export class Ear {
     this.setCodecs(codecs);
     const first = codecs.find((codec) => isAudio(codec) && isDecodable(codec));
     this.rateHz = (first && sampleRateOf(first)) ?? 8000;
-    this.#playOut = new PlayOut(this.rateHz);
     this.frame = new Int16Array(samplesPerFrame(this.rateHz));
   }
 
@@ -96,7 +113,7 @@ export class Ear {
   }
 
   /** A genuine RTP packet, opened. */
-  receive(packet: Uint8Array, headerLength: number, length: number, nowMs: number): void {
+  receive(packet: Buffer, headerLength: number, length: number, nowMs: number): void {
     const heard = this.#types.get(rtpPayloadType(packet));
     const end = rtpPayloadEnd(packet, headerLength, length);
     if (heard === undefined || end < 0) return;
@@ -104,19 +121,25 @@ export class Ear {
     const ssrc = rtpSsrc(packet);
     const sequence = rtpSequence(packet);
     const timestamp = rtpTimestamp(packet);
-    if (name === TELEPHONE_EVENT) this.buffer.skip(ssrc, clockRateHz, sequence, timestamp, nowMs);
-    else
-      this.buffer.insert(
-        ssrc,
-        rtpPayloadType(packet),
-        clockRateHz,
-        sequence,
-        timestamp,
-        packet,
-        headerLength,
-        end,
-        nowMs,
-      );
+    if (name === TELEPHONE_EVENT) {
+      this.buffer.skip(ssrc, clockRateHz, sequence, timestamp, nowMs);
+      if (end - headerLength >= EVENT_LENGTH) this.onEvent?.(packet, headerLength, clockRateHz, nowMs);
+      return;
+    }
+    const slept = !this.isAwake(nowMs);
+    this.#lastHeardMs = nowMs;
+    if (slept) this.onAwake?.();
+    this.buffer.insert(
+      ssrc,
+      rtpPayloadType(packet),
+      clockRateHz,
+      sequence,
+      timestamp,
+      packet,
+      headerLength,
+      end,
+      nowMs,
+    );
   }
 
   /** Makes the frame of this tick, which is due at `dueMs`. */
@@ -125,9 +148,16 @@ export class Ear {
     this.#tick = tick;
     this.concealed = false;
     this.#fill(dueMs, FRAME_MS);
-    this.speaking = this.#playOut.length > 0;
-    if (this.buffer.playing) this.#correct(dueMs);
-    this.frame = this.#playOut.take();
+    const out = this.#playOut;
+    this.speaking = out !== undefined && out.length > 0;
+    if (out === undefined) return;
+    if (this.buffer.playing) this.#correct(out, dueMs);
+    this.frame = out.take();
+  }
+
+  /** Whether something came lately. Otherwise there is nothing to `listen` for. */
+  isAwake(nowMs: number): boolean {
+    return nowMs - this.#lastHeardMs < SLEEPS_AFTER_MS;
   }
 
   /** The present frame at another rate; made once, however many want it. */
@@ -145,8 +175,15 @@ export class Ear {
     return each.frame;
   }
 
+  /** Nobody has spoken for long. */
+  rest(): void {
+    if (!this.speaking) return;
+    this.speaking = false;
+    this.frame.fill(0);
+  }
+
   delayMs(dueMs: number): number {
-    return this.buffer.delayMs(dueMs, this.#playOut.aheadMs);
+    return this.buffer.delayMs(dueMs, this.#aheadMs);
   }
 
   release(): void {
@@ -157,8 +194,8 @@ export class Ear {
   /** So much at least is ready afterwards, unless nobody speaks. */
   #fill(dueMs: number, wantedMs: number): void {
     const { buffer } = this;
-    for (let pulls = 0; this.#playOut.aheadMs < wantedMs && pulls < MOST_PULLS; pulls++) {
-      switch (buffer.pull(dueMs, this.#playOut.aheadMs)) {
+    for (let pulls = 0; this.#aheadMs < wantedMs && pulls < MOST_PULLS; pulls++) {
+      switch (buffer.pull(dueMs, this.#aheadMs)) {
         case 'packet':
           this.#decode();
           break;
@@ -166,7 +203,7 @@ export class Ear {
           this.#conceal();
           break;
         case 'pause':
-          this.#playOut.pushSilence(this.#samplesOf(buffer.units));
+          this.#out.pushSilence(this.#samplesOf(buffer.units));
           break;
         case 'nothing':
           return;
@@ -189,9 +226,9 @@ export class Ear {
     if (heard === undefined || decoder === undefined) return;
     this.#comfort = false;
     this.#now = heard;
-    if (decoder.rateHz !== this.rateHz) this.#changeRate(decoder.rateHz);
+    this.rateHz = decoder.rateHz;
     const pcm = decoder.decode(buffer.payload, 0, buffer.payloadLength);
-    this.#playOut.push(pcm);
+    this.#out.push(pcm);
     buffer.took(Math.round((pcm.length * heard.codec.clockRateHz) / decoder.rateHz));
   }
 
@@ -200,35 +237,39 @@ export class Ear {
     const length = this.#samplesOf(buffer.units);
     const heard = this.#now;
     if (this.#comfort || heard?.decoder === undefined) {
-      this.#playOut.pushSilence(length);
+      this.#out.pushSilence(length);
       return;
     }
     this.concealed = true;
     if (CONCEALED_HERE.has(heard.codec.name)) {
-      this.#playOut.conceal(length);
+      this.#out.conceal(length);
       return;
     }
     const hasNext =
       buffer.payloadLength > 0 && this.#types.get(buffer.payloadType)?.decoder === heard.decoder;
     const next = hasNext ? buffer.payload.subarray(0, buffer.payloadLength) : undefined;
-    this.#playOut.push(heard.decoder.conceal(next), length);
+    this.#out.push(heard.decoder.conceal(next), length);
   }
 
   /** Waits that have grown too long or too short are corrected by a period of the sound, which is not heard. */
-  #correct(dueMs: number): void {
-    const excessMs = this.buffer.excessMs(dueMs, this.#playOut.aheadMs);
+  #correct(out: PlayOut, dueMs: number): void {
+    const excessMs = this.buffer.excessMs(dueMs, out.aheadMs);
     const urgent = excessMs > URGENT_MS;
     if (Math.abs(excessMs) <= TOLERANCE_MS || (this.#tick - this.#corrected < CORRECT_EVERY && !urgent))
       return;
     // The next packet is here already, if the wait is too long; not so if it is too short.
     if (excessMs > 0 && this.buffer.waiting > 0) this.#fill(dueMs, SHORTEN_MS);
-    const changed = excessMs > 0 ? this.#playOut.shorten(urgent) : this.#playOut.lengthen();
+    const changed = excessMs > 0 ? out.shorten(urgent) : out.lengthen();
     if (changed !== 0) this.#corrected = this.#tick;
   }
 
-  #changeRate(rateHz: SampleRateHz): void {
-    this.rateHz = rateHz;
-    this.#playOut = new PlayOut(rateHz);
+  get #out(): PlayOut {
+    if (this.#playOut?.rateHz !== this.rateHz) this.#playOut = new PlayOut(this.rateHz);
+    return this.#playOut;
+  }
+
+  get #aheadMs(): number {
+    return this.#playOut?.rateHz === this.rateHz ? this.#playOut.aheadMs : 0;
   }
 
   #samplesOf(units: number): number {
