@@ -1,5 +1,7 @@
 import {
   availableCodecs,
+  type ComfortNoise,
+  createComfortNoise,
   createDecoder,
   createResampler,
   type Decoder,
@@ -35,8 +37,6 @@ const TELEPHONE_EVENT = 'telephone-event';
 const EVENT_LENGTH = 4;
 /** After so long without a packet nobody asks any more, until one comes. */
 const SLEEPS_AFTER_MS = 1000;
-/** These have no way of their own to conceal a loss. */
-const CONCEALED_HERE = new Set(['pcmu', 'pcma', 'g722']);
 
 export const isAudio = (codec: StreamCodec): boolean =>
   codec.name !== TELEPHONE_EVENT && codec.name !== COMFORT_NOISE;
@@ -85,6 +85,7 @@ export class Ear {
   /** What is being played. */
   #now: Hearable | undefined;
   #comfort = false;
+  #noise: ComfortNoise | undefined;
   readonly #resamplers = new Map<SampleRateHz, { resampler: Resampler; frame: Pcm; tick: number }>();
   #tick = -1;
   #corrected = 0;
@@ -203,7 +204,7 @@ export class Ear {
           this.#conceal();
           break;
         case 'pause':
-          this.#out.pushSilence(this.#samplesOf(buffer.units));
+          this.#pause(this.#samplesOf(buffer.units));
           break;
         case 'nothing':
           return;
@@ -211,10 +212,23 @@ export class Ear {
     }
   }
 
+  /** The sender says nothing: silence, or the background that it described (RFC 3389). */
+  #pause(length: number): void {
+    if (!this.#comfort || this.#noise === undefined) {
+      this.#out.pushSilence(length);
+      return;
+    }
+    const noise = new Int16Array(length);
+    this.#noise.fill(noise);
+    this.#out.push(noise);
+  }
+
   #decode(): void {
     const { buffer } = this;
     const heard = this.#types.get(buffer.payloadType);
     if (heard?.codec.name === COMFORT_NOISE) {
+      this.#noise ??= createComfortNoise();
+      this.#noise.describe(buffer.payload, 0, buffer.payloadLength);
       this.#comfort = true;
       return;
     }
@@ -237,14 +251,10 @@ export class Ear {
     const length = this.#samplesOf(buffer.units);
     const heard = this.#now;
     if (this.#comfort || heard?.decoder === undefined) {
-      this.#out.pushSilence(length);
+      this.#pause(length);
       return;
     }
     this.concealed = true;
-    if (CONCEALED_HERE.has(heard.codec.name)) {
-      this.#out.conceal(length);
-      return;
-    }
     const hasNext =
       buffer.payloadLength > 0 && this.#types.get(buffer.payloadType)?.decoder === heard.decoder;
     const next = hasNext ? buffer.payload.subarray(0, buffer.payloadLength) : undefined;

@@ -34,7 +34,7 @@ export class Encoders {
     if (entry === undefined) {
       const encoder = createEncoder(codec);
       if (encoder === undefined) return undefined;
-      const payload = Buffer.allocUnsafeSlow(codec.name === 'opus' ? LONGEST_PAYLOAD : 192);
+      const payload = Buffer.allocUnsafeSlow(LONGEST_PAYLOAD);
       entry = { rateHz: encoder.rateHz, payload, length: 0, tick: -1, key, encoder, users: 0 };
       this.#entries.set(key, entry);
     }

@@ -1,18 +1,13 @@
 import { type Pcm, type SampleRateHz, samplesPerFrame } from '../../audio/index.ts';
 import { findPeriod, LONGEST_MS, WINDOW_MS } from './pitch.ts';
 
-/** So much of what was played is kept: a hole is filled from what was before it until it has faded. */
-const PAST_MS = 80;
+/** So much of what was played is kept: lengthening goes back one period. */
+const PAST_MS = LONGEST_MS + WINDOW_MS;
 /** One packet at its longest, and a frame that waits. */
 const AHEAD_MS = 120 + 60;
 /** Shortening needs so much ahead; lengthening less than a frame. */
 export const SHORTEN_MS = 2 * LONGEST_MS;
 const LIKE_ENOUGH = 0.85;
-/** Concealed audio stays as loud as it was for so long, then it fades (G.711 Appendix I: 20 % each 10 ms). */
-const LOUD_MS = 10;
-const FADE_MS = 50;
-/** What comes after a concealed stretch is faded in over it. */
-const JOIN_MS = 4;
 
 /** Decoded audio that waits to be played, at one rate, with a little of what was played. */
 export class PlayOut {
@@ -22,10 +17,6 @@ export class PlayOut {
   readonly #frame: Pcm;
   #start: number;
   #end: number;
-  /** Samples concealed by us in a row, and the period they repeat. */
-  #concealed = 0;
-  #period = 0;
-  readonly #tail: Pcm;
 
   constructor(rateHz: SampleRateHz) {
     this.rateHz = rateHz;
@@ -33,7 +24,6 @@ export class PlayOut {
     this.#samples = new Int16Array(this.#past + (AHEAD_MS * rateHz) / 1000);
     this.#start = this.#end = this.#past;
     this.#frame = new Int16Array(samplesPerFrame(rateHz));
-    this.#tail = new Int16Array((JOIN_MS * rateHz) / 1000);
   }
 
   get length(): number {
@@ -49,30 +39,13 @@ export class PlayOut {
     const count = Math.min(length, pcm.length, this.#room(length));
     if (count <= 0) return;
     this.#samples.set(count === pcm.length ? pcm : pcm.subarray(0, count), this.#end);
-    if (this.#concealed > 0) this.#join(count);
     this.#end += count;
-    this.#concealed = 0;
   }
 
   pushSilence(length: number): void {
     const count = Math.min(length, this.#room(length));
     this.#samples.fill(0, this.#end, this.#end + count);
-    if (this.#concealed > 0) this.#join(count);
     this.#end += count;
-    this.#concealed = 0;
-  }
-
-  /** Fills a hole from what was before it, for codecs that have no way of their own. */
-  conceal(length: number): void {
-    const count = Math.min(length, this.#room(length));
-    if (this.#concealed === 0) {
-      const window = (WINDOW_MS * this.rateHz) / 1000;
-      const { length: period } = findPeriod(this.#samples, this.#end - window, -1, this.rateHz);
-      this.#period = period;
-    }
-    this.#repeat(this.#samples, this.#end, count, this.#end);
-    this.#end += count;
-    this.#concealed += count;
   }
 
   /** The next 20 ms, lent until the next call; silence for what is missing. */
@@ -119,31 +92,6 @@ export class PlayOut {
       );
     }
     return length;
-  }
-
-  /** The first samples of what was pushed behind a concealed stretch are faded in over how that would have gone on. */
-  #join(count: number): void {
-    const length = Math.min(this.#tail.length, count);
-    this.#repeat(this.#tail, 0, length, this.#end);
-    for (let i = 0; i < length; i++) {
-      const later = (i + 0.5) / length;
-      const at = this.#end + i;
-      this.#samples[at] = Math.round(this.#tail[i]! * (1 - later) + this.#samples[at]! * later);
-    }
-  }
-
-  /** Writes the period again and again, fading. `from`: the end of what is known, where the hole or its next part begins. */
-  #repeat(to: Pcm, at: number, count: number, from: number): void {
-    const { rateHz } = this;
-    const samples = this.#samples;
-    const loud = (LOUD_MS * rateHz) / 1000;
-    const fade = (FADE_MS * rateHz) / 1000;
-    const known = from - this.#concealed;
-    for (let i = 0; i < count; i++) {
-      const n = this.#concealed + i;
-      const gain = n < loud ? 1 : Math.max(0, 1 - (n - loud) / fade);
-      to[at + i] = gain === 0 ? 0 : Math.round(gain * samples[known - this.#period + (n % this.#period)]!);
-    }
   }
 
   /** Makes room for so many samples, if there can be; how many fit. */
