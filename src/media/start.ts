@@ -27,6 +27,7 @@ import { tickNegotiation } from './negotiation.ts';
 import { DEFAULT_LIMITS, type MediaOptions, type MediaProcess, type MediaStatus } from './options.ts';
 import { ownAddresses } from './own-addresses.ts';
 import { AudioPlane } from './plane/plane.ts';
+import { warmUpAudio } from './plane/warm-up.ts';
 import { PortPairs } from './ports.ts';
 import type { HandedOver, MediaEvent } from './protocol.ts';
 import { ALIVE_EVERY_MS, SocketPort } from './socket-port.ts';
@@ -166,6 +167,7 @@ class Media implements MediaProcess {
     // On a full machine voice would else wait its turn: 15 runnable processes on two cores made gaps of 170 to 510 ms out of 80 to 125.
     if (this.#options.priority !== 'ordinary') raisePriority();
     warmUp(clock.nowMs());
+    warmUpAudio();
     this.#listener = await listenAt({
       path: listenPath,
       remote: remoteDoor,

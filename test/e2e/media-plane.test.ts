@@ -79,7 +79,7 @@ describe('transcoding', () => {
     const alice = await peer('alice', [left], 440, source('bob'), { srtp: true });
     const bob = await peer('bob', [right], 1000, source('alice'));
     for (const { phone } of [alice, bob]) phone.talk();
-    await Promise.all([alice.phone.hears(100), bob.phone.hears(100)]);
+    await Promise.all([alice.phone.hears(60), bob.phone.hears(60)]);
     expect(bob.phone.quality(440, 1000).pure).toBeGreaterThan(RECOGNISED);
     expect(alice.phone.quality(1000, 1000).pure).toBeGreaterThan(RECOGNISED);
     expect(Math.abs(bob.phone.quality(440, 1000).levelDb)).toBeLessThan(3);
@@ -145,7 +145,7 @@ describe('after a kill', () => {
     const before = [alice, bob].map(({ phone }) => phone.packets.length);
     pair.kill('a');
     await pair.until(() => pair.events.some(({ by, type }) => by === 'b' && type === 'adopted'));
-    await Promise.all([alice.phone.hears(100), bob.phone.hears(100)]);
+    await Promise.all([alice.phone.hears(60), bob.phone.hears(60)]);
     expect(bob.phone.quality(440, 1000).pure).toBeGreaterThan(RECOGNISED);
     expect(alice.phone.quality(1000, 1000).pure).toBeGreaterThan(RECOGNISED);
     [alice, bob].forEach(({ phone, spec: { codecs } }, n) => {
@@ -158,20 +158,21 @@ describe('after a kill', () => {
       console.log(
         `${codecs[0]!.name}: ${gapMs.toFixed(1)} ms without a packet, ${clockMs} ms by the timestamps`,
       );
-      expect(phone.refused).toBe(0);
-      const { reused, unreadable, repeated } = phone.audit!.judge();
-      expect({ reused, unreadable, repeated }).toEqual({ reused: [], unreadable: [], repeated: [] });
     });
     await pair.startAgain('a');
     await pair.command('b', 'hand-over', {});
     const handed = bob.phone.packets.length;
-    await Promise.all([alice.phone.hears(100), bob.phone.hears(100)]);
+    await Promise.all([alice.phone.hears(60), bob.phone.hears(60)]);
     expect(bob.phone.quality(440, 1000).pure).toBeGreaterThan(RECOGNISED);
     // From a living owner nothing need be left out.
     const after = bob.phone.packets.slice(handed - 2);
     after.forEach(({ sequence }, i) => {
       expect(sequence).toBe((after[0]!.sequence + i) & 0xffff);
     });
-    expect(bob.phone.audit!.judge().reused).toEqual([]);
+    for (const { phone } of [alice, bob]) {
+      expect(phone.refused).toBe(0);
+      const { reused, unreadable, repeated } = phone.audit!.judge();
+      expect({ reused, unreadable, repeated }).toEqual({ reused: [], unreadable: [], repeated: [] });
+    }
   });
 });
