@@ -66,16 +66,24 @@ export function selectSpeakers(
   for (const id of levels.keys()) if (!now.has(id)) levels.delete(id);
   for (const [id, level] of now)
     levels.set(id, Math.max(level, (levels.get(id) ?? -127) - FADE_DB_PER_FRAME));
-  if (
-    levels.size <= most &&
-    selection.chosen.length === levels.size &&
-    selection.chosen.every((id) => levels.has(id))
-  )
-    return selection.chosen;
+  if (standsStill(selection, most)) return selection.chosen;
   const rank = (id: string): number =>
     (levels.get(id) as number) + (selection.chosen.includes(id) ? HYSTERESIS_DB : 0);
   const next = [...levels.keys()].sort((a, b) => rank(b) - rank(a)).slice(0, Math.max(0, most));
   const same = next.length === selection.chosen.length && next.every((id) => selection.chosen.includes(id));
   if (!same) selection.chosen = next;
   return selection.chosen;
+}
+
+/** Nobody left out is louder than the quietest of those heard, the hysteresis counted: nearly every frame, so nothing is allocated here. */
+function standsStill({ levels, chosen }: SpeakerSelection, most: number): boolean {
+  if (chosen.length !== Math.min(Math.max(0, most), levels.size)) return false;
+  let quietest = Number.POSITIVE_INFINITY;
+  for (let i = 0; i < chosen.length; i++) {
+    const level = levels.get(chosen[i] as string);
+    if (level === undefined) return false;
+    quietest = Math.min(quietest, level + HYSTERESIS_DB);
+  }
+  for (const [id, level] of levels) if (level > quietest && !chosen.includes(id)) return false;
+  return true;
 }

@@ -3,6 +3,7 @@ import { calls } from './calls.ts';
 import { failover } from './failover.ts';
 import { idle } from './idle.ts';
 import type { Bench } from './measure.ts';
+import { mix } from './mix.ts';
 import { type BenchName, type BenchOptions, parseOptions, USAGE } from './options.ts';
 import { overload } from './overload.ts';
 import { register } from './register.ts';
@@ -10,8 +11,24 @@ import { relay } from './relay.ts';
 import { relayVersus } from './relay-versus.ts';
 import { openServer } from './server.ts';
 import { median, table } from './table.ts';
+import { transcode } from './transcode.ts';
 
-const BENCH: Readonly<Record<BenchName, Bench>> = { register, calls, relay, failover, overload, idle };
+const BENCH: Readonly<Partial<Record<BenchName, Bench>>> = {
+  register,
+  calls,
+  relay,
+  failover,
+  overload,
+  idle,
+};
+
+type Alone = (
+  options: BenchOptions,
+  say: (text: string) => void,
+) => Promise<Readonly<Record<string, number>>>;
+/** Measured without a server. */
+const aloneOf = ({ bench, vs }: BenchOptions): Alone | undefined =>
+  vs !== undefined ? relayVersus : bench === 'transcode' ? transcode : bench === 'mix' ? mix : undefined;
 
 async function main(argv: readonly string[]): Promise<number> {
   let options: BenchOptions | undefined;
@@ -27,13 +44,14 @@ async function main(argv: readonly string[]): Promise<number> {
   }
   const { json } = options;
   const say = (text: string): void => void (json || process.stdout.write(`${text}\n`));
-  if (options.vs !== undefined) {
+  const alone = aloneOf(options);
+  if (alone !== undefined) {
     try {
-      const figures = await relayVersus(options, say);
+      const figures = await alone(options, say);
       if (json) process.stdout.write(`${JSON.stringify(figures)}\n`);
       return 0;
     } catch (error) {
-      process.stderr.write(`relay --vs ${options.vs}: ${(error as Error).message}\n`);
+      process.stderr.write(`${argv.join(' ')}: ${(error as Error).message}\n`);
       return 1;
     }
   }
@@ -56,7 +74,7 @@ async function measure(
   options: BenchOptions,
   say: (text: string) => void,
 ): Promise<Readonly<Record<string, number>>> {
-  const bench = BENCH[options.bench];
+  const bench = BENCH[options.bench]!;
   if (options.bench === 'failover') return bench(server, options, say);
   const runs: Readonly<Record<string, number>>[] = [];
   for (let run = 0; run < (options.runs ?? 1); run++) {

@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 import { isSrtpSuite, type SrtpSuite } from '../../src/sdp/index.ts';
 
-export const USAGE = `scripts/bench register|calls|relay|failover|overload|idle [options]
+export const USAGE = `scripts/bench register|calls|relay|failover|overload|idle|transcode|mix [options]
 
 Measures CPU, memory, loss and gaps. Starts an installation of its own, unless --target names a server that runs.
 
@@ -14,8 +14,10 @@ Measures CPU, memory, loss and gaps. Starts an installation of its own, unless -
   overload   three times the rate that is given as sustainable, by sipp, while calls with audio are held; then the rate itself
                                                                             --rate 60 --seconds 60 --calls 20 (held)
   idle       nobody calls: CPU and memory                                   --seconds 20
+  transcode  decode, resample, encode, in one process: CPU per call-second  --seconds 10 --runs 3
+  mix        a conference in one process, the loudest three heard           --calls 50 (parties) --seconds 5 --runs 3
 
-  --runs N                how often to measure; medians are given (default 1, failover 5)
+  --runs N                how often to measure; medians are given (default 1, failover 5, transcode and mix 3)
   --no-checkpoints        running calls are not written to the state: what survival costs (calls)
   --state redis           our own installation keeps its state in a Redis of its own (failover, calls, register, idle)
   --target HOST:PORT      another server, UDP; it has the users 1001 to 1010 with the passwords demo-1001 … and passes calls between them
@@ -23,7 +25,16 @@ Measures CPU, memory, loss and gaps. Starts an installation of its own, unless -
   --json                  one object with the figures on the last line, nothing else
 `;
 
-export const BENCHES = ['register', 'calls', 'relay', 'failover', 'overload', 'idle'] as const;
+export const BENCHES = [
+  'register',
+  'calls',
+  'relay',
+  'failover',
+  'overload',
+  'idle',
+  'transcode',
+  'mix',
+] as const;
 export type BenchName = (typeof BENCHES)[number];
 /** `redis`: the state engine is killed and started again; `everything`: the rolling restart of an upgrade. */
 export const VICTIMS = ['zone', 'zone-frozen', 'switch', 'media', 'edge', 'redis', 'everything'] as const;
