@@ -51,7 +51,9 @@ function checkMessage(input: Uint8Array): void {
 }
 
 const NOMINATED = '192.0.2.1:5000';
-const ELSEWHERE = '203.0.113.66:666';
+const STRANGER = '203.0.113.66:666';
+/** The peer too, as it can sign. */
+const ELSEWHERE = '198.51.100.20:6000';
 /** Whatever was nominated since, the peer moves back. */
 const back = iceCheck(ICE, { useCandidate: true, priority: 2 ** 32 - 1 });
 let path = newPath();
@@ -71,21 +73,21 @@ function checkStream(input: Uint8Array): void {
   path.nowMs += 10;
   const packet = Buffer.from(input.subarray(0, 1800));
   if (!authentic(packet)) {
-    mustAnswerShortly(packet);
+    mustAnswerShortly(packet, STRANGER);
     const [sent] = path.turn('phone', rtpPacket({ sequence: count & 0xffff }), '127.0.0.1:7000');
-    mustHold(sent?.to === NOMINATED, 'only the peer moves its media');
+    mustHold(sent?.to === NOMINATED || sent?.to === ELSEWHERE, 'only the peer moves its media');
   }
-  mustAnswerShortly(signed(packet));
+  mustAnswerShortly(signed(packet), ELSEWHERE);
   path.turn('browser', back, NOMINATED);
 }
 
-function mustAnswerShortly(packet: Buffer): void {
-  const answers = path.turn('browser', packet, ELSEWHERE);
+function mustAnswerShortly(packet: Buffer, from: string): void {
+  const answers = path.turn('browser', packet, from);
   mustHold(answers.length <= 1, 'one answer at most');
   if (answers[0] !== undefined)
     mustHold(
-      answers[0].packet.length <= 200 && answers[0].to === ELSEWHERE,
-      'an answer is short, and goes back',
+      answers[0].packet.length <= 200 && answers[0].to === from && answers[0].by === 'browser',
+      'an answer is short and goes back, and nothing is passed on',
     );
 }
 
