@@ -25,3 +25,4 @@ export {
 } from './redis-place.ts';
 export { type CallKey, type Sealer, sealer } from './seal.ts';
 export { openVault, type Vault } from './vault.ts';
+export { MemoryZones } from './zones.ts';

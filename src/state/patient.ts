@@ -51,6 +51,7 @@ export function patientInAdoption(
     ...(state.onChanged && {
       onChanged: (account, kind, listener) => state.onChanged!(account, kind, listener),
     }),
+    ...(state.zones && { zones: state.zones }),
     close: () => state.close(),
   };
 }

@@ -49,7 +49,37 @@ export interface StatePort {
    */
   onChanged?(account: AccountId, kind: ChangeFeedKind, listener: () => void): () => void;
 
+  /** Which zone of the pair may speak, where its machines are several. Absent where the state is one machine's. */
+  readonly zones?: ZoneLeases;
+
   close(): Promise<void>;
+}
+
+/**
+ * Who of a pair over two machines may speak, when neither can end the other's processes. A zone's lease is held by one life of its
+ * supervisor, which counts up at each renewal; the twin that saw no other count for long enough takes it. No clock of the store is asked.
+ */
+export interface ZoneLeases {
+  /**
+   * A supervisor begins. `begun`: the zone is `holder`'s. `held`: by another life of it, at that count; `over` names one that was
+   * watched long enough to be over.
+   */
+  begin(holder: string, over?: ZoneSeen): Promise<'begun' | ZoneSeen>;
+  /** Still here. Gives the twin's lease as it is now; `lost`: the zone was taken, or another life of it has begun. */
+  renew(holder: string, count: number): Promise<{ twin: ZoneSeen | undefined } | 'lost'>;
+  /**
+   * Takes the twin's zone if its lease is just as it was seen and ours is still `holder`'s. Resolves when a replica knows it, where there is
+   * one. `changed`: it lives. `lost`: so are we.
+   */
+  claim(holder: string, twin: ZoneSeen): Promise<'claimed' | 'changed' | 'lost'>;
+}
+
+export interface ZoneSeen {
+  /** One life of a zone's supervisor. */
+  readonly holder: string;
+  readonly count: number;
+  /** Taken by this life of its twin. */
+  readonly takenBy?: string;
 }
 
 /** What changes seldom and is waited for. */

@@ -156,6 +156,45 @@ local from = '-'
 if ARGV[1] ~= '' and #redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1]) > 0 then from = '(' .. ARGV[1] end
 return redis.call('XRANGE', KEYS[1], from, '+', 'COUNT', ARGV[2])`;
 
+/**
+ * Who may speak of a pair over two machines. A zone's lease is a hash: h holder (a life of its supervisor), n count of renewals, t by
+ * whom it was taken. KEYS: the zone's lease. ARGV: holder, holder and count of a life that is over or '', ms to live. Gives {1} or {0, h, n}.
+ */
+const ZONE_BEGIN = `
+local l = redis.call('HMGET', KEYS[1], 'h', 'n', 't')
+if l[1] and not l[3] and l[1] ~= ARGV[1] and not (l[1] == ARGV[2] and l[2] == ARGV[3]) then return {0, l[1], l[2] or '0'} end
+redis.call('DEL', KEYS[1])
+redis.call('HSET', KEYS[1], 'h', ARGV[1], 'n', '0')
+redis.call('PEXPIRE', KEYS[1], ARGV[4])
+return {1}`;
+
+/** KEYS: the zone's lease, its twin's. ARGV: holder, count, ms to live. Gives {1, the twin's h, n, t} or {0}. */
+const ZONE_RENEW = `
+local l = redis.call('HMGET', KEYS[1], 'h', 't')
+if l[1] and (l[1] ~= ARGV[1] or l[2]) then return {0} end
+redis.call('HSET', KEYS[1], 'h', ARGV[1], 'n', ARGV[2])
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+local o = redis.call('HMGET', KEYS[2], 'h', 'n', 't')
+return {1, o[1] or '', o[2] or '', o[3] or ''}`;
+
+/**
+ * KEYS as above. ARGV: holder, the twin's h and n as they were seen, ms to live. Gives 'claimed', 'changed' or 'lost'. A lease that
+ * the server has lost is put back as it was seen: who holds it may just be about to do the same.
+ */
+const ZONE_CLAIM = `
+local l = redis.call('HMGET', KEYS[1], 'h', 't')
+if l[1] ~= ARGV[1] or l[2] then return 'lost' end
+local o = redis.call('HMGET', KEYS[2], 'h', 'n')
+if not o[1] then
+  redis.call('HSET', KEYS[2], 'h', ARGV[2], 'n', ARGV[3])
+  redis.call('PEXPIRE', KEYS[2], ARGV[4])
+  return 'changed'
+end
+if o[1] ~= ARGV[2] or o[2] ~= ARGV[3] then return 'changed' end
+redis.call('HSET', KEYS[2], 't', ARGV[1])
+redis.call('PEXPIRE', KEYS[2], ARGV[4])
+return 'claimed'`;
+
 const SOURCES = {
   commit: COMMIT,
   grant: GRANT,
@@ -165,6 +204,9 @@ const SOURCES = {
   list: LIST,
   append: APPEND,
   read: READ,
+  zoneBegin: ZONE_BEGIN,
+  zoneRenew: ZONE_RENEW,
+  zoneClaim: ZONE_CLAIM,
 } as const;
 
 export type ScriptName = keyof typeof SOURCES;

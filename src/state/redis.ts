@@ -19,6 +19,7 @@ import type {
   StatePort,
   StateReader,
   Write,
+  ZoneLeases,
 } from './port.ts';
 import { ReadingPort } from './reading.ts';
 import { isVolatile, recordOf, TOMBSTONE_LIFE_MS } from './record.ts';
@@ -37,6 +38,7 @@ import { claim, examineServer } from './redis-open.ts';
 import type { RedisCredentials, RedisPlace } from './redis-place.ts';
 import { encodeRedisRecord, type Writer } from './redis-record.ts';
 import { RedisView } from './redis-view.ts';
+import { redisZones } from './redis-zones.ts';
 import { checkGrantZone, fenced, isVolatileCommit, releasedLease } from './rules.ts';
 
 export interface RedisStateOptions {
@@ -128,6 +130,7 @@ async function connectRedis(options: RedisStateOptions): Promise<RedisConnection
 
 class RedisPort extends ReadingPort implements RedisState {
   readonly capabilities = CAPABILITIES;
+  readonly zones: ZoneLeases;
   readonly #options: RedisStateOptions;
   readonly #connection: RedisConnection;
   readonly #writer: Writer;
@@ -143,6 +146,7 @@ class RedisPort extends ReadingPort implements RedisState {
     this.#options = options;
     this.#connection = connection;
     this.#writer = { id: randomBelow(options.random, 2 ** 32), count: 0 };
+    this.zones = redisZones(connection, options, () => this.#reachedReplica());
     connection.onUp(() => this.#restore());
     this.#refresh = options.clock.after(LEASE_REFRESH_MS, () => this.#refreshLeases());
   }
