@@ -128,6 +128,8 @@ export class Launcher {
       this.#running.delete(name);
       log.warn({ role, id, pid, how }, 'launcher.ended');
       if (this.#stopping) return;
+      // No twin on another machine can end them.
+      if (role === 'zone' && plan.machine !== undefined) this.#endLeftovers(id);
       this.#options.onExit({ role, id, how, lastWords: this.#lastWords(plan, role, id) });
       if (role !== 'zone') this.#startAgain(launched);
     };

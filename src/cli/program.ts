@@ -44,6 +44,15 @@ export async function runCommandLine(argv: readonly string[]): Promise<number> {
       code = await up(options, say);
     });
 
+  program
+    .command('keys')
+    .description('make what all machines of one installation must have alike, to be copied to each')
+    .option('--data <dir>', 'where state, keys, logs and sockets lie', './data')
+    .action(async ({ data }: { data: string }) => {
+      const { makeSharedKeys } = await import('./shared-keys.ts');
+      say(await makeSharedKeys(data));
+    });
+
   const asking = (name: string, description: string): Command =>
     program
       .command(name)

@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { isIPv6 } from 'node:net';
 import type { MediaId } from '../base/index.ts';
-import { connectLink } from '../link/index.ts';
+import { connectLink, type ZoneToChild, type ZoneToMedia } from '../link/index.ts';
 import { type SupervisorToMedia, startMedia } from '../media/index.ts';
 import { dtlsCertificateFiles, mediaSocket, mirrorSocket, zoneSocket } from './paths.ts';
-import { doorOf, isHere } from './places.ts';
+import { doorOf, placeOf } from './places.ts';
 import { type ProcessContext, zoneNamed, zoneOfMedia } from './process-context.ts';
 
 const STATS_MS = 1000;
@@ -13,18 +13,21 @@ export async function runMedia(context: ProcessContext, id: string): Promise<() 
   const { plan, self, clock, random, log } = context;
   const zone = zoneOfMedia(plan, id);
   const index = zone.media.findIndex((media) => media.id === (id as MediaId));
-  const { ports } = zone.media[index]!;
+  const { ports, address = plan.mediaAddress } = zone.media[index]!;
   // The twin's media process of the same place stands by for this one.
   const twinZone = zoneNamed(plan, zone.twin);
-  const twin = isHere(plan, twinZone) ? twinZone.media[index] : undefined;
+  const twin = twinZone.media[index];
   const media = await startMedia({
     id: id as MediaId,
-    addresses: isIPv6(plan.mediaAddress) ? { 6: plan.mediaAddress } : { 4: plan.mediaAddress },
+    addresses: isIPv6(address) ? { 6: address } : { 4: address },
+    linkAddresses: plan.zones.flatMap(({ media: all }) => all.flatMap((one) => one.address ?? [])),
+    movingAddress: plan.machine !== undefined,
     portRange: { first: ports.from, last: ports.to },
     listenPath: mediaSocket(plan.data, id),
     remoteDoor: doorOf(plan, 'media', id),
     mirrorPath: mirrorSocket(plan.data, id),
-    ...(twin && { twinMirrorPath: mirrorSocket(plan.data, twin.id) }),
+    mirrorDoor: doorOf(plan, 'mirror', id),
+    ...(twin && { twinMirror: placeOf(plan, 'mirror', twin.id) }),
     dtls: dtlsCertificateFiles(plan.data).map(({ certificate, key }) => ({
       certificatePem: readFileSync(certificate, 'utf8'),
       keyPem: readFileSync(key, 'utf8'),
@@ -46,6 +49,19 @@ export async function runMedia(context: ProcessContext, id: string): Promise<() 
         switch (frame.kind) {
           case 'ping':
             return { kind: 'ping', data: {} };
+          case 'term':
+            media.term((frame.data as ZoneToChild['term']).untilMs);
+            return undefined;
+          case 'address': {
+            const said = frame.data as ZoneToMedia['address'];
+            if (said.media === id) media.addressHere(said.here);
+            return undefined;
+          }
+          case 'take-over': {
+            const { media: dead, spokeUntilMs } = frame.data as ZoneToMedia['take-over'];
+            media.takeOver(dead as readonly MediaId[], spokeUntilMs);
+            return undefined;
+          }
           case 'drain':
             return {
               kind: 'drain',
@@ -58,8 +74,8 @@ export async function runMedia(context: ProcessContext, id: string): Promise<() 
   });
   let timer = clock.after(STATS_MS, tell);
   function tell(): void {
-    const { streams, cpuPercent, rssKib } = media.status();
-    link.channel?.send({ kind: 'stats', data: { streams, cpuPercent, rssKib } });
+    const { streams, addresses, cpuPercent, rssKib } = media.status();
+    link.channel?.send({ kind: 'stats', data: { streams, addresses, cpuPercent, rssKib } });
     timer = clock.after(STATS_MS, tell);
   }
   return async () => {

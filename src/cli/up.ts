@@ -1,6 +1,5 @@
-import { randomBytes } from 'node:crypto';
-import { existsSync, rmSync, writeFileSync } from 'node:fs';
-import { chmod, mkdir, writeFile } from 'node:fs/promises';
+import { rmSync, writeFileSync } from 'node:fs';
+import { chmod, mkdir } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { TwinlineError } from '../base/index.ts';
 import { findProcesses, type InstallationStatus } from '../control/index.ts';
@@ -19,18 +18,11 @@ import { type ControlClient, connectControl } from './client.ts';
 import { type LaunchedRole, Launcher } from './launcher.ts';
 import { createLogger } from './logger.ts';
 import { commandName, packageVersion } from './package-root.ts';
-import {
-  dcCertificateDir,
-  keyDir,
-  machineCertificateDir,
-  pairKeyFile,
-  pairSecretFile,
-  planFile,
-  runDir,
-} from './paths.ts';
+import { dcCertificateDir, machineCertificateDir, pairKeyFile, planFile, runDir } from './paths.ts';
 import { isHere, linkPortsOf } from './places.ts';
 import { makePlan, type Plan } from './plan.ts';
 import { pairSecret } from './process-context.ts';
+import { checkSharedKeys, ensurePairSecret } from './shared-keys.ts';
 import { checkStateEngine } from './state-engine.ts';
 import { type MachineTopology, parsePortRange, readTopology } from './topology.ts';
 
@@ -183,7 +175,7 @@ async function prepare(options: UpOptions): Promise<Plan> {
     { clock: systemClock, random: systemRandom },
     machine && pairKeyFile(data),
   );
-  await ensureDtlsCertificates(data);
+  if (machine === undefined) await ensureDtlsCertificates(data);
   await ensureCertificate(data, [...new Set([bind.reachedBy, 'localhost', ...config.value.domains])]);
   return plan;
 }
@@ -240,22 +232,6 @@ function machineNamed(
         : `there is no machine "${name}" in this topology; there is: ${ids}`,
     );
   return found;
-}
-
-/** Made by one machine alone they would not be the others'. */
-function checkSharedKeys(data: string): void {
-  for (const file of [pairSecretFile(data), pairKeyFile(data)])
-    if (!existsSync(file))
-      throw new TwinlineError(
-        'keys_missing',
-        `${file} is missing: every machine needs the same one; docs/machines.md says how to make it`,
-      );
-}
-
-async function ensurePairSecret(data: string): Promise<void> {
-  await mkdir(keyDir(data), { recursive: true, mode: 0o700 });
-  if (existsSync(pairSecretFile(data))) return;
-  await writeFile(pairSecretFile(data), `${randomBytes(32).toString('hex')}\n`, { mode: 0o600, flag: 'wx' });
 }
 
 /** Control first, so that nobody serves with passwords that it replaces; then all others at once. Gives what to tell people. */

@@ -29,7 +29,7 @@ export interface RemoteDoor {
 }
 
 /** A machine that is gone says nothing, not even that: so its links are asked. Below the time after which a zone may be adopted. */
-const PING = { everyMs: 300, timeoutMs: 1_100 };
+const PING = { everyMs: 300, timeoutMs: 1_500 };
 const RETRY = { firstMs: 20, maxMs: 250 };
 const RELOAD_EVERY_MS = 10_000;
 

@@ -114,7 +114,8 @@ export interface ZoneToSwitch {
 /** Media process → supervisor: greeting as `MediaToZone.greet`, then it answers `ping` with its figures. */
 export interface MediaToZone {
   greet: { version: number; media: MediaId; zone: ZoneId };
-  stats: { streams: number; cpuPercent: number; rssKib: number };
+  /** `addresses`: by which there are streams here. */
+  stats: { streams: number; addresses?: readonly string[]; cpuPercent: number; rssKib: number };
 }
 
 /** Switch → supervisor. */
@@ -172,6 +173,28 @@ export interface ZoneToZone {
   ping: { reply: Record<string, never> };
   /** The sender's zone does not hold these any longer: the receiver grants them to its own switches, or to the one that is named. */
   adopt: { bundles: BundleId[]; from: ZoneId; to?: SwitchId; reply: { granted: number } };
+  /** Between machines: do not adopt from this life of mine for a term. The sender may speak meanwhile. */
+  promise: { holder: string; reply: { promised: boolean } };
+  /** Between machines: which media addresses of the receiver's zone are at the sender's machine. */
+  holds: { addresses: readonly string[] };
+  /** Between machines: that media process of the sender is dead, and the addresses by which it had streams are free. */
+  'media-died': { media: string; addresses: readonly string[] };
+  /** Between machines: the sender's last word. Its processes have ended, its lease will not be renewed. */
+  leaves: { lease: { readonly holder: string; readonly count: number } };
+}
+
+/** Supervisor → switch or media process, where the twin is on another machine. */
+export interface ZoneToChild {
+  /** The zone may speak until then (`Clock.nowMs` of this machine); absent: without end. */
+  term: { untilMs?: number };
+}
+
+/** Supervisor → media process, where the twin is on another machine. */
+export interface ZoneToMedia {
+  /** The address of that process is at this machine, or not yet: without it no new streams are opened. */
+  address: { media: string; here: boolean };
+  /** These media processes of the twin speak no more, the last word of any was said by then, and their addresses are here. */
+  'take-over': { media: readonly string[]; spokeUntilMs: number };
 }
 
 export interface ProcessRef {

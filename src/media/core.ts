@@ -73,6 +73,8 @@ export class MediaCore {
   readonly graph = new StreamGraph();
   /** New streams go to the twin, if there is one. */
   draining = false;
+  /** The address by which streams are opened is not at this machine now. */
+  addressAway = false;
   readonly epochs: Epochs;
   readonly #options: CoreOptions;
 
@@ -193,6 +195,8 @@ export class MediaCore {
         'standby',
         `stream ${id} is the twin's: ask again when that has answered or died`,
       );
+    if (this.addressAway)
+      throw new TwinlineError('draining', 'the address of this media process is at its twin’s: ask that');
     if (this.draining && mirror.connected)
       throw new TwinlineError('draining', 'this media process takes no new streams: ask its twin');
   }

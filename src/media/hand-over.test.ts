@@ -27,6 +27,7 @@ test('a stream in the middle of its handshake stays, with those who hear it; the
     log: silentLogger,
     graph: path.graph,
     giver: {
+      distant: false,
       twinPid: 1,
       ready: async () => true,
       give: async (streams) => {

@@ -7,6 +7,8 @@ import type { Stream } from './stream.ts';
 export interface Giver {
   /** The twin's process; 0 without one. */
   readonly twinPid: number;
+  /** It is on another machine: nothing can be handed over while both live. */
+  readonly distant: boolean;
   /** The twin answers, would take streams, and we stand by for it: its death would be heard and its streams come back. */
   ready(): Promise<boolean>;
   /**
@@ -99,7 +101,8 @@ export class HandOver {
     let handed = 0;
     let reason: string | undefined;
     let unready: string | undefined;
-    if (wanted.length > 0 && !(await this.#giver.ready())) reason = 'twin_away';
+    if (wanted.length > 0 && !(await this.#giver.ready()))
+      reason = this.#giver.distant ? 'other_machine' : 'twin_away';
     const seen = new Set<Stream>();
     let batch: Stream[] = [];
     const give = async () => {

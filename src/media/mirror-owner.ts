@@ -2,15 +2,18 @@ import {
   type Clock,
   type Logger,
   type MediaId,
+  type Random,
   type StreamId,
   type Timer,
   TwinlineError,
 } from '../base/index.ts';
-import { connectUnix, processStartTime, type UnixSocket } from '../native/index.ts';
+import { connectTo, type LinkClient, type RemotePlace } from '../link/index.ts';
+import { connectUnix, processStartTime } from '../native/index.ts';
 import type { Mirror } from './core.ts';
 import { exactOf } from './exact.ts';
 import type { Giver } from './hand-over.ts';
 import { decode, encode, type OwnerSays, type StandBySays } from './mirror-messages.ts';
+import { MIRROR_WINDOW, type MirrorWire, wireOf } from './mirror-wire.ts';
 import type { BundleEpoch } from './protocol.ts';
 import { type Progress, progressOf, recordOf, stateOf } from './record.ts';
 import type { Stream } from './stream.ts';
@@ -28,7 +31,8 @@ const STUCK_AFTER_MS = 5000;
 /** Tells the twin what it needs to go on with our streams: one system call each, and what the kernel took outlives us. */
 export class MirrorOwner implements Mirror, Giver {
   readonly #id: MediaId;
-  readonly #path: string | undefined;
+  readonly #twin: string | RemotePlace | undefined;
+  readonly #random: Random;
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #twinWaitMs: number;
@@ -36,7 +40,8 @@ export class MirrorOwner implements Mirror, Giver {
   readonly #standsBy: (stream: StreamId) => boolean;
   readonly #knownEpochs: () => Iterable<BundleEpoch>;
   readonly #hears: (pid: number) => boolean;
-  #socket: UnixSocket | undefined;
+  #socket: MirrorWire | undefined;
+  #link: LinkClient | undefined;
   #retry: Timer | undefined;
   #stopped = false;
   /** Streams whose descriptors the twin has. */
@@ -52,7 +57,9 @@ export class MirrorOwner implements Mirror, Giver {
 
   constructor(options: {
     id: MediaId;
-    path: string | undefined;
+    /** Where the twin stands by: its socket, or on another machine its port. */
+    twin: string | RemotePlace | undefined;
+    random: Random;
     clock: Clock;
     log: Logger;
     twinWaitMs: number;
@@ -63,7 +70,8 @@ export class MirrorOwner implements Mirror, Giver {
     hears: (pid: number) => boolean;
   }) {
     this.#id = options.id;
-    this.#path = options.path;
+    this.#twin = options.twin;
+    this.#random = options.random;
     this.#clock = options.clock;
     this.#log = options.log;
     this.#twinWaitMs = options.twinWaitMs;
@@ -81,8 +89,14 @@ export class MirrorOwner implements Mirror, Giver {
     return this.#socket?.peer.pid ?? 0;
   }
 
+  get distant(): boolean {
+    return this.#socket?.distant === true;
+  }
+
   start(): void {
-    if (this.#path !== undefined) this.#connect(this.#path);
+    const twin = this.#twin;
+    if (typeof twin === 'string') this.#connect(twin);
+    else if (twin !== undefined) this.#link = this.#connectDistant(twin);
   }
 
   standsBy(stream: StreamId): boolean {
@@ -100,7 +114,8 @@ export class MirrorOwner implements Mirror, Giver {
 
   async ready(): Promise<boolean> {
     const socket = this.#socket;
-    if (socket === undefined || !this.#hears(socket.peer.pid)) return false;
+    // Sockets do not pass between machines: there all streams of a process go over at once, with its address.
+    if (socket === undefined || socket.distant || !this.#hears(socket.peer.pid)) return false;
     const ack = ++this.#lastAck;
     let late = false;
     if (!this.#say({ kind: 'ready', ack })) return false;
@@ -170,12 +185,13 @@ export class MirrorOwner implements Mirror, Giver {
     this.#retry?.cancel();
     this.#say({ kind: 'leaving', handOver });
     this.#socket?.close();
+    this.#link?.close('the media process ends');
     this.#lose();
   }
 
   #connect(path: string): void {
     if (this.#stopped) return;
-    let socket: UnixSocket;
+    let socket: MirrorWire;
     try {
       socket = connectUnix(path);
     } catch (error) {
@@ -184,6 +200,23 @@ export class MirrorOwner implements Mirror, Giver {
       this.#retry = this.#clock.after(RECONNECT_MS, () => this.#connect(path));
       return;
     }
+    this.#attach(socket, path, () => this.#connect(path));
+  }
+
+  #connectDistant(place: RemotePlace): LinkClient {
+    const pid = process.pid;
+    return connectTo({
+      place,
+      self: { role: 'media', id: this.#id, pid, startTime: processStartTime(pid) },
+      clock: this.#clock,
+      random: this.#random,
+      log: this.#log,
+      window: MIRROR_WINDOW,
+      onChannel: (channel) => this.#attach(wireOf(channel, this.#clock), place.host, () => {}),
+    });
+  }
+
+  #attach(socket: MirrorWire, path: string, again: () => void): void {
     this.#socket = socket;
     socket.onMessage(({ bytes }) => {
       const message = decode<StandBySays>(bytes);
@@ -197,7 +230,7 @@ export class MirrorOwner implements Mirror, Giver {
     socket.onClose(() => {
       this.#log.warn({ path }, 'media.twin-lost');
       this.#lose();
-      this.#connect(path);
+      again();
     });
     const { pid } = process;
     this.#say({ kind: 'hello', version: 1, id: this.#id, pid, startTime: processStartTime(pid) });
@@ -259,7 +292,8 @@ export class MirrorOwner implements Mirror, Giver {
   #sayStream(stream: Stream, ack: number): boolean {
     const { sockets } = stream;
     const isNew = !this.#handed.has(stream.id);
-    const fds = isNew && sockets !== undefined ? [sockets.rtp.fd, sockets.rtcp.fd] : [];
+    const passes = isNew && sockets !== undefined && !this.distant;
+    const fds = passes ? [sockets.rtp.fd, sockets.rtcp.fd] : [];
     // Without descriptors (node:dgram) there is nothing that the twin could go on with.
     if (fds.some((fd) => fd < 0)) return true;
     if (!this.#say({ kind: 'put', record: recordOf(stream), ack }, fds)) return false;

@@ -1,4 +1,5 @@
 import type { Clock, Logger, MediaId, StreamId } from '../base/index.ts';
+import { type LinkListener, listenRemotely, type RemoteDoor } from '../link/index.ts';
 import {
   closeDescriptors,
   endProcess,
@@ -8,15 +9,16 @@ import {
   type UdpLoop,
   type UdpSocket,
   type UnixListener,
-  type UnixMessage,
   type UnixSocket,
 } from '../native/index.ts';
 import { applySpec, releaseKeys } from './apply-spec.ts';
 import type { ExactState } from './exact.ts';
 import { decode, encode, type OwnerSays, type StandBySays } from './mirror-messages.ts';
+import { MIRROR_WINDOW, type MirrorWire, wireOf } from './mirror-wire.ts';
 import type { BundleEpoch } from './protocol.ts';
 import { applyProgress, applyState, type StreamRecord } from './record.ts';
-import { Stream } from './stream.ts';
+import { type Local, type Sockets, Stream } from './stream.ts';
+import { allowUnsaid } from './take-over.ts';
 
 /** What becomes of streams that were stood by for. */
 export interface Successor {
@@ -45,11 +47,20 @@ interface Owner {
   /** Said of a stream that is about to be handed over. */
   readonly exact: Map<StreamId, ExactState>;
   leaving: 'no' | 'handing-over' | 'closing';
+  /** It runs on another machine: that it says nothing does not mean that it is dead. Since when its connection is gone. */
+  readonly distant: boolean;
+  closedMs?: number;
 }
 
 /** The kernel needs a moment to end a process; its sockets are closed before that (13 ms were seen for 500 MB of memory). */
 const END_WAIT_MS = 100;
 const END_RETRY_MS = 50;
+/**
+ * A link that is silent is found dead within this; what was said before that may be lost. With what the owner may have gone on to say since
+ * then for at most `MOST_UNSAID_MS`, what is reserved suffices: 500 packets, at 10 ms each.
+ */
+const LINK_SILENT_MS = 2_000;
+const MOST_UNSAID_MS = 5_000;
 
 /**
  * Stands by for the twin's media process: holds its sockets (unread), its streams' states and their keys, derived. When its
@@ -61,12 +72,25 @@ export class MirrorStandBy {
   readonly #log: Logger;
   readonly #loop: UdpLoop;
   readonly #successor: Successor;
-  readonly #owners = new Map<UnixSocket, Owner>();
+  readonly #openEarly: (local: Local) => Sockets | undefined;
+  readonly #owners = new Map<MirrorWire, Owner>();
+  /** On another machine, out of sight: whether they are dead others must say. */
+  readonly #lost = new Map<MediaId, Owner>();
   readonly #dying = new Set<Owner>();
   #listener: UnixListener | undefined;
   #stopped = false;
 
-  constructor(options: { clock: Clock; log: Logger; loop: UdpLoop; successor: Successor }) {
+  #distantListener: LinkListener | undefined;
+
+  constructor(options: {
+    clock: Clock;
+    log: Logger;
+    loop: UdpLoop;
+    successor: Successor;
+    /** Opens a stream's sockets at an address that this machine may get later; undefined when that cannot be. */
+    openEarly: (local: Local) => Sockets | undefined;
+  }) {
+    this.#openEarly = options.openEarly;
     this.#clock = options.clock;
     this.#log = options.log;
     this.#loop = options.loop;
@@ -78,17 +102,74 @@ export class MirrorStandBy {
     this.#listener = listenUnix(path, (socket) => this.#accept(socket));
   }
 
+  /** The same for a twin on another machine. Rejects as `listenTlsLink`. */
+  async listenRemotely(self: { readonly id: MediaId }, remote: RemoteDoor): Promise<void> {
+    this.#distantListener = await listenRemotely({
+      remote,
+      self: {
+        role: 'media',
+        id: self.id,
+        pid: process.pid,
+        startTime: processStartTime(process.pid),
+      },
+      clock: this.#clock,
+      log: this.#log,
+      window: MIRROR_WINDOW,
+      refuse: (peer) => (peer.role === 'media' ? undefined : 'media processes alone stand by for each other'),
+      onChannel: (channel) => this.#serve(wireOf(channel, this.#clock), 0),
+    });
+  }
+
+  *#all(): Iterable<Owner> {
+    yield* this.#owners.values();
+    yield* this.#dying;
+    yield* this.#lost.values();
+  }
+
   get streams(): number {
     let count = 0;
-    for (const owner of this.#owners.values()) count += owner.streams.size;
-    for (const owner of this.#dying) count += owner.streams.size;
+    for (const owner of this.#all()) count += owner.streams.size;
     return count;
   }
 
   standsBy(stream: StreamId): boolean {
-    for (const owner of this.#owners.values()) if (owner.streams.has(stream)) return true;
-    for (const owner of this.#dying) if (owner.streams.has(stream)) return true;
+    for (const owner of this.#all()) if (owner.streams.has(stream)) return true;
     return false;
+  }
+
+  /**
+   * These media processes of another machine speak no more since `spokeUntilMs`, and their addresses are here: their streams go on here. Of
+   * one that went on speaking for long without our hearing it nobody knows which indices it used: its keyed streams need new keys (TR-MEDIA-09).
+   */
+  takeDistant(media: readonly MediaId[], spokeUntilMs: number): void {
+    for (const [socket, owner] of [...this.#owners]) {
+      if (!owner.distant || owner.id === undefined || !media.includes(owner.id)) continue;
+      this.#owners.delete(socket);
+      socket.close();
+      this.#lose(owner);
+    }
+    for (const id of media) {
+      const owner = this.#lost.get(id);
+      if (owner === undefined) continue;
+      this.#lost.delete(id);
+      const unsaidMs = spokeUntilMs - (owner.closedMs ?? 0) + LINK_SILENT_MS;
+      const isUnknown = (stream: Stream): boolean => stream.secured && unsaidMs > MOST_UNSAID_MS;
+      const unknown = [...owner.streams.values()].filter(isUnknown);
+      if (unknown.length > 0)
+        this.#log.error({ media: id, streams: unknown.length, unsaidMs }, 'media.keys-not-known-any-more');
+      this.#drop(
+        owner,
+        unknown.map((stream) => stream.id),
+      );
+      for (const stream of owner.streams.values()) allowUnsaid(stream);
+      this.#successor.takeOver(id, [...owner.streams.values()], owner.pid);
+    }
+  }
+
+  #lose(owner: Owner): void {
+    owner.closedMs = this.#clock.nowMs();
+    if (owner.id !== undefined) this.#lost.set(owner.id, owner);
+    this.#log.warn({ media: owner.id, streams: owner.streams.size }, 'media.twin-out-of-sight');
   }
 
   /** That process' streams would come to us. */
@@ -100,11 +181,12 @@ export class MirrorStandBy {
   stop(): void {
     this.#stopped = true;
     this.#listener?.close();
-    for (const [socket, owner] of this.#owners) {
-      socket.close();
+    void this.#distantListener?.close();
+    for (const socket of this.#owners.keys()) socket.close();
+    for (const owner of [...this.#owners.values(), ...this.#lost.values()])
       this.#drop(owner, [...owner.streams.keys()]);
-    }
     this.#owners.clear();
+    this.#lost.clear();
   }
 
   #accept(socket: UnixSocket): void {
@@ -114,23 +196,33 @@ export class MirrorStandBy {
       socket.close();
       return;
     }
+    this.#serve(socket, processStartTime(pid));
+  }
+
+  #serve(socket: MirrorWire, startTime: number): void {
     const owner: Owner = {
       id: undefined,
-      pid,
-      startTime: processStartTime(pid),
+      pid: socket.peer.pid,
+      startTime,
       streams: new Map(),
       exact: new Map(),
       leaving: 'no',
+      distant: socket.distant === true,
     };
     this.#owners.set(socket, owner);
     socket.onMessage((message) => this.#hear(socket, owner, message));
     socket.onClose(() => {
       this.#owners.delete(socket);
-      this.#ended(owner);
+      if (owner.distant && owner.leaving !== 'closing') this.#lose(owner);
+      else this.#ended(owner);
     });
   }
 
-  #hear(socket: UnixSocket, owner: Owner, { bytes, fds }: UnixMessage): void {
+  #hear(
+    socket: MirrorWire,
+    owner: Owner,
+    { bytes, fds }: { readonly bytes: Buffer; readonly fds: readonly number[] },
+  ): void {
     const message = decode<OwnerSays>(bytes);
     if (message?.kind !== 'put') closeDescriptors(fds);
     if (message === undefined) {
@@ -140,6 +232,7 @@ export class MirrorStandBy {
     switch (message.kind) {
       case 'hello':
         owner.id = message.id;
+        this.#isBack(message.id);
         this.#log.info({ media: message.id, pid: owner.pid }, 'media.standing-by');
         break;
       case 'put':
@@ -183,14 +276,24 @@ export class MirrorStandBy {
     }
   }
 
+  /** It says all that it has anew; what it had before would only be in the way. */
+  #isBack(media: MediaId): void {
+    const before = this.#lost.get(media);
+    if (before === undefined) return;
+    this.#lost.delete(media);
+    this.#drop(before, [...before.streams.keys()]);
+  }
+
   #keep(owner: Owner, record: StreamRecord, fds: readonly number[]): boolean {
     try {
       const nowMs = this.#clock.nowMs();
       let stream = owner.streams.get(record.spec.id);
-      if (fds.length === 2) {
+      if (fds.length === 2 || (owner.distant && stream === undefined)) {
         if (stream !== undefined) this.#drop(owner, [stream.id]);
-        const [rtp, rtcp] = fds.map((fd) => this.#loop.adopt(fd)) as [UdpSocket, UdpSocket];
-        stream = new Stream(record.spec, record.local, { rtp, rtcp }, record.ssrc, nowMs);
+        const sockets = owner.distant ? this.#openEarly(record.local) : this.#adopt(fds);
+        if (sockets === undefined)
+          throw new Error(`${record.local.address} port ${record.local.port} is in use here`);
+        stream = new Stream(record.spec, record.local, sockets, record.ssrc, nowMs);
         owner.streams.set(stream.id, stream);
         applySpec(stream, record.spec, nowMs, true);
       } else {
@@ -207,7 +310,12 @@ export class MirrorStandBy {
     }
   }
 
-  async #receive(socket: UnixSocket, owner: Owner, ack: number, ids: readonly StreamId[]): Promise<void> {
+  #adopt(fds: readonly number[]): Sockets {
+    const [rtp, rtcp] = fds.map((fd) => this.#loop.adopt(fd)) as [UdpSocket, UdpSocket];
+    return { rtp, rtcp };
+  }
+
+  async #receive(socket: MirrorWire, owner: Owner, ack: number, ids: readonly StreamId[]): Promise<void> {
     const taken: Handed[] = [];
     for (const id of this.#successor.takesMore() && owner.id !== undefined ? ids : []) {
       const stream = owner.streams.get(id);
@@ -221,7 +329,7 @@ export class MirrorStandBy {
   }
 
   /** The owner waits for this word. */
-  #answer(socket: UnixSocket, message: StandBySays): void {
+  #answer(socket: MirrorWire, message: StandBySays): void {
     if (this.#stopped || socket.send(encode(message)) !== 'full') return;
     this.#clock.after(END_RETRY_MS, () => this.#answer(socket, message));
   }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { PacketPath } from '../../test/support/packet-path.ts';
 import { spec } from '../../test/support/stream-spec.ts';
-import { type MediaId, silentLogger, VirtualClock } from '../base/index.ts';
+import { type MediaId, seededRandom, silentLogger, VirtualClock } from '../base/index.ts';
 import { canPassDescriptors, listenUnix, type UnixListener, type UnixSocket } from '../native/index.ts';
 import { decode, encode, type OwnerSays } from './mirror-messages.ts';
 import { MirrorOwner } from './mirror-owner.ts';
@@ -31,7 +31,8 @@ async function mirrored() {
   });
   owner = new MirrorOwner({
     id: 'a' as MediaId,
-    path: join(directory, 'm'),
+    twin: join(directory, 'm'),
+    random: seededRandom(1),
     clock,
     log: silentLogger,
     twinWaitMs: 200,

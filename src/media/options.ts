@@ -1,6 +1,6 @@
 import type { PlaybackParts } from '../audio/index.ts';
 import type { Clock, Logger, MediaId, Random, StreamId } from '../base/index.ts';
-import type { RemoteDoor } from '../link/index.ts';
+import type { LinkPlace, RemoteDoor } from '../link/index.ts';
 import type { DtlsIdentity } from '../native/index.ts';
 import type { TapConsumer } from './plane/taps.ts';
 import type { HandedOver } from './protocol.ts';
@@ -20,13 +20,20 @@ export interface MediaOptions {
   readonly remoteDoor?: RemoteDoor | undefined;
   /** Unix socket where this process stands by for its twin. */
   readonly mirrorPath: string;
-  /** The twin's `mirrorPath`. Absent: nobody stands by for this process. */
-  readonly twinMirrorPath?: string;
   /**
    * Our certificates for DTLS, which the twin has too; two, so that a stream's next association can show another one. None: streams with
    * `dtls` fail.
    */
   readonly dtls?: readonly DtlsIdentity[];
+  /** The twin's `mirrorPath`, or where it stands by on another machine. Absent: nobody stands by for this process. */
+  readonly twinMirror?: LinkPlace;
+  /** Where this process stands by for a twin on another machine. */
+  readonly mirrorDoor?: RemoteDoor | undefined;
+  /**
+   * `addresses` come to this machine when they are this process's, and go over to the twin's with its streams: until `addressHere` says so no
+   * stream is opened.
+   */
+  readonly movingAddress?: boolean;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
@@ -64,6 +71,12 @@ export interface MediaProcess {
   status(): MediaStatus;
   /** As `SupervisorToMedia.drain`. Resolves when all that can be handed over now is. */
   drain(on: boolean): Promise<HandedOver>;
+  /** As `ZoneToChild.term`: after it nothing is received or sent. Absent: without end. */
+  term(untilMs?: number): void;
+  /** As `ZoneToMedia.address`. */
+  addressHere(here: boolean): void;
+  /** As `ZoneToMedia.take-over`. */
+  takeOver(media: readonly MediaId[], spokeUntilMs: number): void;
   /** As `SupervisorToMedia.hand-over`. */
   handOver(streams?: readonly StreamId[]): Promise<HandedOver>;
   /**
@@ -76,6 +89,8 @@ export interface MediaProcess {
 /** For the supervisor and status pages. */
 export interface MediaStatus {
   readonly streams: number;
+  /** By which there are streams here. */
+  readonly addresses: readonly string[];
   readonly draining: boolean;
   /** Streams of the twin that this process could go on with. */
   readonly standingBy: number;

@@ -85,6 +85,11 @@ export class PortPairs {
     return sockets;
   }
 
+  /** Opens a pair of the twin's, at an address that may come to this machine later. */
+  openEarly(address: string, port: number): Sockets | undefined {
+    return this.#tryPair(address, port, true);
+  }
+
   /** The pair's sockets were closed. Ports that are not of this range (taken over ones) are none of its business. */
   release(rtpPort: number): void {
     const pair = (rtpPort - this.#firstEven) / 2;
@@ -92,11 +97,12 @@ export class PortPairs {
     this.#resting.set(pair, this.#clock.nowMs() + this.#restMs);
   }
 
-  #tryPair(address: string, port: number): Sockets | undefined {
+  #tryPair(address: string, port: number, early = false): Sockets | undefined {
+    const options = { address, dscp: this.#dscp, ...(early && { early }) };
     let rtp: UdpSocket | undefined;
     try {
-      rtp = this.#loop.open({ address, port, dscp: this.#dscp });
-      return { rtp, rtcp: this.#loop.open({ address, port: port + 1, dscp: this.#dscp }) };
+      rtp = this.#loop.open({ ...options, port });
+      return { rtp, rtcp: this.#loop.open({ ...options, port: port + 1 }) };
     } catch (error) {
       rtp?.close();
       if (error instanceof TwinlineError && error.code === 'port_in_use') return undefined;

@@ -35,7 +35,7 @@ async function media(id: string, twin?: string, more: Partial<MediaOptions> = {}
     portRange: { first: 21_000, last: 21_999 },
     listenPath: join(directory, `${id}.sock`),
     mirrorPath: join(directory, `${id}.mirror`),
-    ...(twin === undefined ? {} : { twinMirrorPath: join(directory, `${twin}.mirror`) }),
+    ...(twin === undefined ? {} : { twinMirror: join(directory, `${twin}.mirror`) }),
     clock: systemClock,
     random: systemRandom,
     log: silentLogger,

@@ -24,6 +24,9 @@ export class SocketPort implements RelayPort {
   /** When this process was last known to run, and how often it was found to have stood still before that. */
   #aliveMs: number;
   #standstills = 0;
+  /** After that nothing passes: another may own the streams. */
+  #untilMs = Number.POSITIVE_INFINITY;
+  #isSilent = false;
 
   constructor(options: {
     clock: Clock;
@@ -41,11 +44,27 @@ export class SocketPort implements RelayPort {
 
   /** To be called at least every `ALIVE_EVERY_MS`: when it was not, this process was frozen, and what waits is old. */
   alive(nowMs: number): void {
+    this.#maySpeak(nowMs);
     const stoodMs = nowMs - this.#aliveMs;
     this.#aliveMs = nowMs;
     if (stoodMs <= STOOD_STILL_MS) return;
     this.#standstills++;
     this.#log.warn({ forMs: Math.round(stoodMs) }, 'media.stood-still');
+  }
+
+  /** What comes and goes passes until then. */
+  term(untilMs: number): void {
+    this.#untilMs = untilMs;
+    this.#maySpeak(this.#clock.nowMs());
+  }
+
+  #maySpeak(nowMs: number): boolean {
+    const isSilent = nowMs >= this.#untilMs;
+    if (isSilent !== this.#isSilent) {
+      this.#isSilent = isSilent;
+      this.#log.warn({ isSilent }, isSilent ? 'media.says-nothing-more' : 'media.speaks-again');
+    }
+    return !isSilent;
   }
 
   /** The stream's sockets receive from now on. */
@@ -65,6 +84,8 @@ export class SocketPort implements RelayPort {
   ): void {
     const sockets = stream.sockets;
     if (sockets === undefined) return;
+    // Between batches nobody has looked at the clock for us.
+    if (this.#batch === undefined ? !this.#maySpeak(this.#clock.nowMs()) : this.#isSilent) return;
     const socket = fromRtcp ? sockets.rtcp : sockets.rtp;
     this.packetsRelayed++;
     if (last && this.#batch !== undefined) this.#batch.send(this.#index, length, socket, to);
@@ -86,6 +107,7 @@ export class SocketPort implements RelayPort {
   #receive(stream: Stream, onRtcp: boolean, batch: PacketBatch): void {
     const nowMs = this.#clock.nowMs();
     if (nowMs - this.#aliveMs > STOOD_STILL_MS) this.alive(nowMs);
+    if (!this.#maySpeak(nowMs)) return;
     try {
       const seen = stream.standstills;
       if ((onRtcp ? seen.rtcp : seen.rtp) !== this.#standstills) {

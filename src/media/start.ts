@@ -85,7 +85,7 @@ class Media implements MediaProcess {
       random,
       loop,
     });
-    this.#checkAddresses();
+    if (options.movingAddress !== true) this.#checkAddresses();
     this.#standBy = new MirrorStandBy({
       clock,
       log,
@@ -99,10 +99,12 @@ class Media implements MediaProcess {
           for (const epoch of epochs) this.#core.epochs.learn(epoch);
         },
       },
+      openEarly: ({ address, port }) => this.#pairs.openEarly(address, port),
     });
     this.#owner = new MirrorOwner({
       id,
-      path: options.twinMirrorPath,
+      twin: options.twinMirror,
+      random,
       clock,
       log,
       twinWaitMs: limits.twinWaitMs,
@@ -138,6 +140,7 @@ class Media implements MediaProcess {
       closeSockets: (stream) => this.#closeSockets(stream),
       event: (event) => this.#tell(event),
     });
+    this.#core.addressAway = options.movingAddress === true;
     this.#plane = new AudioPlane({
       clock,
       log,
@@ -180,6 +183,7 @@ class Media implements MediaProcess {
     if (canPassDescriptors) {
       try {
         this.#standBy.listen(mirrorPath);
+        if (this.#options.mirrorDoor) await this.#standBy.listenRemotely({ id }, this.#options.mirrorDoor);
       } catch (error) {
         await this.#listener.close();
         throw error;
@@ -198,6 +202,7 @@ class Media implements MediaProcess {
   status(): MediaStatus {
     return {
       streams: this.#core.graph.size,
+      addresses: [...new Set([...this.#core.graph].map(({ local }) => local.address))],
       draining: this.#core.draining,
       standingBy: this.#standBy.streams,
       twinConnected: this.#owner.connected,
@@ -211,8 +216,25 @@ class Media implements MediaProcess {
   async drain(on: boolean): Promise<HandedOver> {
     this.#core.draining = on;
     this.#options.log.info({ on, streams: this.#core.graph.size }, 'media.draining');
-    for (const channel of this.#switches()) tellDraining(channel, on);
+    for (const channel of this.#switches()) tellDraining(channel, this.#takesNone);
     return on ? this.#empty() : { handed: 0, remaining: this.#core.graph.size };
+  }
+
+  term(untilMs = Number.POSITIVE_INFINITY): void {
+    this.#port.term(untilMs);
+  }
+
+  addressHere(here: boolean): void {
+    this.#core.addressAway = !here;
+    for (const channel of this.#switches()) tellDraining(channel, this.#takesNone);
+  }
+
+  takeOver(media: readonly MediaId[], spokeUntilMs: number): void {
+    this.#standBy.takeDistant(media, spokeUntilMs);
+  }
+
+  get #takesNone(): boolean {
+    return this.#core.draining || this.#core.addressAway;
   }
 
   handOver(streams?: readonly StreamId[]): Promise<HandedOver> {
@@ -262,7 +284,7 @@ class Media implements MediaProcess {
             `${channel.peer.id} speaks version ${data.version} of the protocol, media speaks ${PROTOCOL_VERSION}`,
           );
         this.#tellAdopted(channel);
-        if (this.#core.draining) tellDraining(channel, true);
+        if (this.#takesNone) tellDraining(channel, true);
         return undefined;
       case 'put':
         return { kind: 'put', data: await this.#core.put(data.stream, processOf(channel.peer), data.opened) };

@@ -33,6 +33,22 @@ export function prepare(stream: Stream, nowMs: number): void {
   reserveUnknown(feed);
 }
 
+/** As the relay reserves: RTCP indices of which the twin is told ahead, and packets that it was not told of. */
+const UNSAID_RTCP = 100;
+const UNSAID_RTP = 500;
+
+/**
+ * Between machines what was said just before a death can be lost with the machine: the owner may have begun to use a new key, or the next
+ * hundred RTCP indices, without our knowing. To be said before `prepare`, which skips what is unknown of a stream that was known to run.
+ */
+export function allowUnsaid(stream: Stream): void {
+  if (stream.sender === undefined) return;
+  stream.rtcpReserved += UNSAID_RTCP;
+  const { feed } = stream;
+  // Under a new key the rollover counter begins at 0 wherever the sequence is.
+  if (feed.everSent && feed.freshKey) feed.sentIndex = (feed.sentIndex + UNSAID_RTP) & 0xffff;
+}
+
 /** Reads what waited in the stream's sockets while nobody did, and passes on what is still worth it: new media, events, RTCP. */
 export function readBacklog(stream: Stream, relay: Relay, clock: Clock): Backlog {
   const { sockets } = stream;

@@ -35,6 +35,12 @@ export {
   type DtlsState,
 } from './dtls-types.ts';
 export { settleSoon } from './libc.ts';
+export {
+  addressesByCommand,
+  addressesOn,
+  type MovingAddresses,
+  REFRESH_MS,
+} from './moving-address.ts';
 export { ciphers, loadCiphers } from './openssl.ts';
 export { raisePriority } from './priority.ts';
 export {

@@ -49,6 +49,8 @@ const MOST_PACKET_BYTES = 65_535;
 /** Up to here a loop copies faster than a call does. */
 const SHORT_BYTES = 256;
 
+const IP_FREEBIND = 15;
+const IPV6_FREEBIND = 78;
 const EPOLL_CTL_ADD = 1;
 const EPOLL_CTL_DEL = 2;
 const EPOLLIN = 1;
@@ -206,6 +208,10 @@ export class KernelLoop implements UdpLoop {
     if (options.receiveBufferBytes !== undefined)
       setOption(fd, SOL_SOCKET, SO_RCVBUF, options.receiveBufferBytes);
     if (options.sendBufferBytes !== undefined) setOption(fd, SOL_SOCKET, SO_SNDBUF, options.sendBufferBytes);
+    if (options.early) {
+      if (family === 4) setOption(fd, IPPROTO_IP, IP_FREEBIND, 1);
+      else setOption(fd, IPPROTO_IPV6, IPV6_FREEBIND, 1);
+    }
     if (options.dscp === undefined) return;
     const trafficClass = options.dscp << 2;
     if (family === 4) setOption(fd, IPPROTO_IP, IP_TOS, trafficClass);

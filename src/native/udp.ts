@@ -32,6 +32,8 @@ export interface UdpOpenOptions {
   readonly dscp?: number;
   /** An IPv6 socket that takes IPv4 too, as `::ffff:192.0.2.1`. Default false. */
   readonly dualStack?: boolean;
+  /** The address need not be this machine's yet: what comes to it is received from when it is (IP_FREEBIND). Linux alone. */
+  readonly early?: boolean;
 }
 
 export interface UdpSocket {

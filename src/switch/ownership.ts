@@ -46,6 +46,9 @@ export class Ownership {
   readonly #calls: CallTable;
   /** Set while we must ask the state whether our bundles are still ours. */
   #doubt: Promise<void> | undefined;
+  /** The zone may speak until then, and who waits for a longer term. */
+  #untilMs = Number.POSITIVE_INFINITY;
+  #lapsed: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
 
   constructor(options: OwnershipOptions) {
     this.#options = options;
@@ -63,7 +66,31 @@ export class Ownership {
 
   /** Defined while it is in doubt whether our bundles are still ours: nothing leaves until it resolves. */
   get doubt(): Promise<void> | undefined {
-    return this.#doubt;
+    if (this.#options.clock.nowMs() >= this.#untilMs) this.#lapse();
+    return this.#lapsed?.promise ?? this.#doubt;
+  }
+
+  /**
+   * The zone may speak until then; without end if absent. When that is over (our supervisor is cut off, or frozen, or dead) a twin on another
+   * machine may hold our bundles already: nothing leaves until there is a new term and the state has said whose they are.
+   */
+  term(untilMs = Number.POSITIVE_INFINITY): void {
+    this.#untilMs = untilMs;
+    if (this.#lapsed === undefined || this.#options.clock.nowMs() >= untilMs) return;
+    this.#options.log.warn({}, 'switch.speaks_again');
+    this.confirm();
+    this.#lapsed.resolve();
+    this.#lapsed = undefined;
+  }
+
+  #lapse(): void {
+    if (this.#lapsed !== undefined) return;
+    this.#options.log.error({}, 'switch.says_nothing_more');
+    let resolve = (): void => {};
+    const promise = new Promise<void>((done) => {
+      resolve = done;
+    });
+    this.#lapsed = { promise, resolve };
   }
 
   /** The supervisor grants: new bundles, or those of a former owner, whose calls are read. Resolves with how many those are. */

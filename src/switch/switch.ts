@@ -31,6 +31,7 @@ import type {
   Frame,
   HandedOver,
   SwitchToZone,
+  ZoneToChild,
   ZoneToSwitch,
 } from '../link/index.ts';
 import {
@@ -258,6 +259,9 @@ export class CallSwitch {
         case 'drain':
           this.#draining = (frame.data as ZoneToSwitch['drain']).on;
           this.#tellLoad();
+          return undefined;
+        case 'term':
+          this.#ownership.term((frame.data as ZoneToChild['term']).untilMs);
           return undefined;
         case 'let-go':
           return {

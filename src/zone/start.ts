@@ -14,7 +14,7 @@ import type { StatePort } from '../state/index.ts';
 import type { ChildRole, SpawnedProcess, Spawner } from './children.ts';
 import type { ProcessEnder } from './fencing.ts';
 import { readProcessFacts } from './proc-watch.ts';
-import { Supervisor } from './supervisor.ts';
+import { Supervisor, type SupervisorOptions } from './supervisor.ts';
 
 /** A child that was asked to end and has not is killed. */
 const STOP_GRACE_MS = 3_000;
@@ -23,7 +23,12 @@ const GONE_POLL_MS = 1;
 
 export interface ZoneOptions {
   readonly zone: ZoneId;
-  readonly twin?: { readonly id: ZoneId; readonly place: LinkPlace };
+  readonly twin?: {
+    readonly id: ZoneId;
+    readonly place: LinkPlace;
+    /** Where it runs on another machine. */
+    readonly elsewhere?: SupervisorOptions['twinElsewhere'];
+  };
   readonly switches: readonly SwitchId[];
   readonly media: readonly string[];
   /** Where this zone's children and its twin reach the supervisor. */
@@ -39,6 +44,8 @@ export interface ZoneOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
+  /** The zone was taken by its twin on another machine: this process must end. */
+  readonly onTaken?: () => void;
 }
 
 /** Runs a zone's supervisor in this process. Resolves once it listens; children come up on their own. */
@@ -50,7 +57,7 @@ export async function startZone(
   const supervisor = new Supervisor({
     zone,
     twin: twin?.id,
-    twinElsewhere: twin !== undefined && typeof twin.place !== 'string',
+    ...(twin?.elsewhere && { twinElsewhere: twin.elsewhere }),
     switches: options.switches,
     media: options.media,
     clock,
@@ -60,6 +67,7 @@ export async function startZone(
     ender: processEnder(clock),
     look: readProcessFacts,
     log,
+    ...(options.onTaken && { onTaken: options.onTaken }),
   });
   const listener = await listenAt({
     path: options.socket,

@@ -13,6 +13,7 @@ import type {
   ControlToZone,
   Frame,
   HandedOver,
+  MediaToZone,
   ProcessRef,
   SwitchToZone,
   ZoneStatus,
@@ -21,6 +22,7 @@ import type {
 } from '../link/index.ts';
 import type { StatePort } from '../state/index.ts';
 import { type Child, type ChildRole, type Spawner, startChild } from './children.ts';
+import { DistantTwin, type DistantTwinOptions } from './distant-twin.ts';
 import { fence, type ProcessEnder } from './fencing.ts';
 import { GRANT_TIMEOUT_MS, Grants } from './grants.ts';
 import { HandOvers } from './hand-over.ts';
@@ -42,8 +44,8 @@ const COURTESY_MS = 300;
 export interface SupervisorOptions {
   readonly zone: ZoneId;
   readonly twin: ZoneId | undefined;
-  /** The twin runs on another machine: its processes cannot be ended from here. */
-  readonly twinElsewhere?: boolean;
+  /** The twin runs on another machine: its processes cannot be ended from here. Needs a state with `zones`. */
+  readonly twinElsewhere?: DistantTwinOptions['addresses'];
   readonly switches: readonly SwitchId[];
   readonly media: readonly string[];
   readonly clock: Clock;
@@ -54,6 +56,8 @@ export interface SupervisorOptions {
   /** What the machine tells of processes that do not answer. */
   readonly look?: ProcessWatch;
   readonly log: Logger;
+  /** The zone was taken by its twin, and its processes are dead: this one must end too. */
+  readonly onTaken?: () => void;
 }
 
 interface Twin {
@@ -73,6 +77,7 @@ export class Supervisor {
   readonly #heartbeat: Heartbeat;
   readonly #grants: Grants;
   readonly #handOvers: HandOvers;
+  readonly #distant: DistantTwin | undefined;
   #twin: Twin | undefined;
   #draining = false;
   #stopping = false;
@@ -95,6 +100,7 @@ export class Supervisor {
     };
     const later = (delayMs: number, action: () => void) => this.#later(delayMs, action);
     this.#grants = new Grants({ zone, twin, random, state, log, live, twinAdopts, later });
+    this.#distant = options.twinElsewhere && this.#distantTwin(options.twinElsewhere);
     this.#handOvers = new HandOvers({
       zone,
       state,
@@ -106,11 +112,49 @@ export class Supervisor {
     });
   }
 
-  /** Starts every child of the zone. */
+  /** Starts every child of the zone; with a twin on another machine when the zone is ours. */
   start(): void {
+    if (this.#distant === undefined) this.#startAll();
+    else void this.#distant.begin().then(() => this.#startAll());
+  }
+
+  #startAll(): void {
+    if (this.#stopping) return;
     for (const id of this.#options.media) this.#startChild('media', id);
     for (const id of this.#options.switches) this.#startChild('switch', id);
     this.#heartbeat.start();
+  }
+
+  #distantTwin(addresses: DistantTwinOptions['addresses']): DistantTwin {
+    const { zone, twin, clock, random, log, state, ender, onTaken } = this.#options;
+    if (state.zones === undefined || twin === undefined)
+      throw new TwinlineError('state_unfit', 'a twin on another machine needs a state that both reach');
+    const children = (): Child[] => [...this.#children.values()];
+    return new DistantTwin({
+      zone,
+      leases: state.zones,
+      addresses,
+      clock,
+      random,
+      log,
+      tellChildren: (frame) => {
+        for (const { channel } of children()) channel?.send(frame);
+      },
+      tellMedia: (frame) => {
+        for (const { role, channel } of children()) if (role === 'media') channel?.send(frame);
+      },
+      adopt: () => this.#grants.serially(() => this.#grants.adoptZone(twin)),
+      end: () => {
+        this.#stopping = true;
+        void fence(
+          children().map((child) => child.process),
+          ender,
+          log,
+        )
+          .then(() => this.#distant?.dropAddresses())
+          .finally(() => onTaken?.());
+      },
+    });
   }
 
   /** A child or the twin's supervisor has connected. */
@@ -168,13 +212,14 @@ export class Supervisor {
             .then((granted) => ({ kind: 'adopt', data: { granted } }));
         }
         default:
-          return undefined;
+          return this.#distant?.onFrame(frame);
       }
     });
     channel.onClose(() => {
       if (this.#twin === entry) this.#twinGone('its channel closed');
     });
-    this.#heartbeat.watch('twin', channel, supervisor);
+    if (this.#distant === undefined) this.#heartbeat.watch('twin', channel, supervisor);
+    else this.#distant.connected(channel);
     this.#tellTwin();
     this.#tellSwitches();
   }
@@ -231,6 +276,7 @@ export class Supervisor {
     this.#heartbeat.stop();
     for (const timer of this.#timers) timer.cancel();
     await Promise.all([...this.#children.values()].map((child) => child.stop()));
+    await this.#distant?.leave();
     await this.#grants.settled;
   }
 
@@ -249,6 +295,7 @@ export class Supervisor {
       this.#heartbeat.forget(child.name);
       child.state = 'ended';
       child.channel?.close('the process has ended');
+      if (role === 'media') void this.#distant?.mediaDied(id);
       // What it fails of is told there.
       if (role === 'switch') void this.#grants.shareOut(id as SwitchId).catch(() => {});
       const again = clock.nowMs() - startedMs > STABLE_AFTER_MS ? 0 : restarts + 1;
@@ -276,6 +323,7 @@ export class Supervisor {
       if (child.channel === channel) child.channel = undefined;
     });
     this.#heartbeat.watch(name, channel, child.process);
+    this.#distant?.childUp(channel, child.role, child.id);
     child.state = 'up';
     if (child.role === 'switch') {
       this.#tellSwitches();
@@ -292,10 +340,11 @@ export class Supervisor {
     }
   }
 
-  #onStats(child: Child, stats: Child['stats']): void {
+  #onStats(child: Child, stats: Child['stats'] & Partial<MediaToZone['stats']>): void {
     const before = this.#load();
     const { readsForm } = this.#readsForm();
     child.stats = { ...child.stats, ...stats };
+    if (child.role === 'media') this.#distant?.mediaUses(child.id, stats.addresses ?? []);
     const isOther = this.#readsForm().readsForm !== readsForm;
     if (isOther) this.#tellTwin();
     if (isOther || Math.abs(this.#load() - before) >= 0.01) this.#tellSwitches();
@@ -322,8 +371,8 @@ export class Supervisor {
     this.#heartbeat.forget('twin');
     const { log, ender } = this.#options;
     log.warn({ twin: twin.channel.peer.id, why }, 'twin.gone');
-    if (this.#options.twinElsewhere === true) {
-      twin.channel.close(why);
+    if (this.#distant !== undefined) {
+      this.#distant.disconnected(twin.channel);
       this.#tellSwitches();
       return;
     }
@@ -429,7 +478,8 @@ export class Supervisor {
   async #drainMedia(child: Child, on: boolean): Promise<void> {
     const answer = await child.channel?.request({ kind: 'drain', data: { on } }, DRAIN_MEDIA_MS);
     const { remaining = 0, reason = '' } = (answer?.data ?? {}) as { remaining?: number; reason?: string };
-    if (on && remaining > 0)
+    // To another machine they go all at once, when the process ends.
+    if (on && remaining > 0 && reason !== 'other_machine')
       throw new TwinlineError(
         'no_adopter',
         `${child.name} takes no new streams, but ${remaining} stay with it: ${reason}`,

@@ -22,7 +22,7 @@ const media = await startMedia({
   portRange: { first: options.first, last: options.last },
   listenPath: join(options.directory, `${options.id}.sock`),
   mirrorPath: join(options.directory, `${options.id}.mirror`),
-  twinMirrorPath: join(options.directory, `${options.twin}.mirror`),
+  twinMirror: join(options.directory, `${options.twin}.mirror`),
   clock: systemClock,
   random: systemRandom,
   log,

@@ -70,6 +70,22 @@ export class MachineNetwork {
     await this.#inWire('link', 'set', `m-${name}`, 'up');
   }
 
+  /** The two machines do not reach each other any more, but everybody else. Only by their own addresses. */
+  async separate(one: string, other: string): Promise<void> {
+    await this.#blackhole('add', one, other);
+  }
+
+  async reunite(one: string, other: string): Promise<void> {
+    await this.#blackhole('del', one, other);
+  }
+
+  async #blackhole(how: 'add' | 'del', ...names: readonly [string, string]): Promise<void> {
+    for (const [at, name] of names.entries()) {
+      const other = this.#machines.find((machine) => machine.name === names[1 - at])!;
+      await run('ip', ['-n', this.namespaceOf(name), 'route', how, 'blackhole', `${other.address}/32`]);
+    }
+  }
+
   async close(): Promise<void> {
     await run('ip', ['link', 'del', this.#here]).catch(() => {});
     for (const namespace of [this.#wire, ...this.#machines.map(({ name }) => this.namespaceOf(name))])
