@@ -252,6 +252,8 @@ describe.skipIf(why !== undefined)('one pair of zones on two machines', () => {
   });
 
   it('a media process dies: its streams go on at the other machine, at their address', async () => {
+    for (const at of [0, 2, 4, 6]) talks.push(await callAndTalk(phones[at]!, phones[at + 1]!));
+    await statusWhen('some of them are at a', ({ zones }) => (zones[0]?.media[0]?.streams ?? 0) >= 4);
     const seen = marks();
     listenAnew(talks);
     await north.twinline('kill', 'media', 'a');
