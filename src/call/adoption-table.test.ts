@@ -28,6 +28,10 @@ const inOrder = {
 const browserAndPhone = {
   people: { alice: { extension: '1001', transport: 'wss', browser: true }, bob: { extension: '1002' } },
 } as const;
+const elsewhere = {
+  people: { alice: { extension: '1001' }, bob: { extension: '1002', dataCentres: ['ams', 'lon'] } },
+} as const;
+const gcm = `1 AEAD_AES_256_GCM inline:${Buffer.alloc(44, 1).toString('base64')}`;
 const crypto = [`1 AES_CM_128_HMAC_SHA1_80 inline:${Buffer.alloc(30, 1).toString('base64')}`];
 
 /** Each scene is played with its owner dying after every step; together they come to every entry of the table. */
@@ -189,6 +193,18 @@ describe('a call whose owner dies after every step', () => {
     flow.feed({ type: 'media-closed', reports: [{ ...noFigures, stream: stream! }] });
     alice.answers(alice.request('BYE'), 200);
     bob.answers(bob.request('BYE'), 200);
+  });
+
+  scene('asks a second data centre when the first cannot be reached', elsewhere, (it) => {
+    const { flow, alice } = it;
+    const bob = flow.phone('bob2');
+    alice.calls('1002');
+    flow.feed({ type: 'flow-closed', flow: 'i:ams' });
+    const invite = bob.request('INVITE');
+    bob.answers(invite, 180);
+    bob.answers(invite, 200, { body: bob.sdp({ profile: 'RTP/SAVP', crypto: [gcm] }) });
+    alice.acks(alice.response(200, 'INVITE'));
+    hangUp(alice, bob);
   });
 
   it('was adopted in the middle of everything that the table names', () => {

@@ -4,8 +4,10 @@ import {
   callIdOf,
   cseqOf,
   dialogFromRequest,
+  EMERGENCY_NUMBERS,
   fromOf,
   headerValues,
+  isEmergencyUri,
   numberOf,
   outboundOf,
   parseNameAddr,
@@ -20,9 +22,10 @@ import { warningOf } from './hold.ts';
 import { CALL_SCHEMA_VERSION, type Call, type Leg } from './model.ts';
 import { familyOf, newMedia, readOffer } from './negotiate.ts';
 import { peerAllows } from './peer.ts';
-import { calledUser, dialledOf, mediaPolicyOf, partyOf } from './route.ts';
+import { calledUser, dialledOf, indexOf, mediaPolicyOf, partyOf } from './route.ts';
 import { SESSION_POLICY } from './session.ts';
 import { putStream } from './streams.ts';
+import { isMarkedEmergency, TRUNK_POLICY } from './trunk.ts';
 import type { CallContext, NewCall } from './types.ts';
 import { admit, answerRequest, isSdp } from './wire.ts';
 import type { Work } from './work.ts';
@@ -73,7 +76,10 @@ export function begin(newCall: NewCall, ctx: CallContext): Work {
     // With ICE the signalling's own family reaches the phone, and what `c=` says means little (RFC 8839 §4.2.5.3).
     if (offer.value.audio.ice === undefined) leg.media = { ...leg.media, family: offer.value.audio.family };
   }
-  const callee = calledUser(ctx.snapshot, caller, call.dialled);
+  const callee =
+    newCall.from === undefined
+      ? calledUser(ctx.snapshot, caller, call.dialled)
+      : indexOf(ctx.snapshot).userById(newCall.from.callee);
   if (callee === undefined) return refuse(work, 404, 'nobody has that number');
   call.target = {
     ...partyOf(callee),
@@ -100,16 +106,19 @@ function refuse(work: Work, status: number, reason: string, headerName?: string,
 }
 
 /** Its stream comes only once the INVITE has turned out to be worth one. */
-function callerLegFor(work: Work, { invite, flow, caller, callerDevice }: NewCall): Leg {
+function callerLegFor(work: Work, { invite, flow, caller, callerDevice, from }: NewCall): Leg {
   const { stream: _, ...media } = newMedia(work, familyOf(flow.remote.address));
   return {
     id: 'a' as LegId,
     role: 'caller',
     user: caller.id,
     device: callerDevice.id,
-    mediaPolicy: mediaPolicyOf(work.ctx.snapshot, caller.siteId, callerDevice.mediaProfile),
+    mediaPolicy:
+      from === undefined
+        ? mediaPolicyOf(work.ctx.snapshot, caller.siteId, callerDevice.mediaProfile)
+        : TRUNK_POLICY,
     flow,
-    ...instanceOf(invite),
+    ...(from === undefined ? instanceOf(invite) : { trunk: { dataCentre: from.dataCentre } }),
     state: 'calling',
     sipCallId: callIdOf(invite) ?? '',
     localTag: newTag(work),
@@ -131,7 +140,12 @@ function instanceOf(invite: SipRequest): { instanceId?: string } {
   return instanceId === undefined ? {} : { instanceId };
 }
 
-function callFor({ id, invite, caller }: NewCall, ctx: CallContext): Call {
+/** Over a trunk it has become another number, and a header says so. */
+const isEmergency = (invite: SipRequest, overTrunk: boolean): boolean =>
+  overTrunk ? isMarkedEmergency(invite) : isEmergencyUri(invite.uri, EMERGENCY);
+const EMERGENCY: ReadonlySet<string> = new Set(EMERGENCY_NUMBERS);
+
+function callFor({ id, invite, caller, from }: NewCall, ctx: CallContext): Call {
   return {
     v: CALL_SCHEMA_VERSION,
     id,
@@ -146,6 +160,8 @@ function callFor({ id, invite, caller }: NewCall, ctx: CallContext): Call {
     legsMade: 0,
     carried: carriedHeaders(invite),
     maxForwards: Math.min(numberOf(invite, 'Max-Forwards') ?? DEFAULT_MAX_FORWARDS, 255) - 1,
+    ...(from === undefined ? {} : { origin: { dataCentre: from.dataCentre, call: from.call } }),
+    ...(isEmergency(invite, from !== undefined) ? { emergency: true as const } : {}),
     queue: [],
     lookups: [],
     reports: [],

@@ -14,4 +14,5 @@ export {
 export { CALL_SCHEMA_VERSION, type Call, type CallState, callStates } from './model.ts';
 export { recordOf } from './record.ts';
 export { beginCall, step } from './step.ts';
+export { readTrunkCall, type TrunkCall, trunkDevice } from './trunk.ts';
 export type * from './types.ts';

@@ -6,7 +6,7 @@ import { askForFlow, leave, moveTo, sayAgain } from './flow.ts';
 import type { Call, Leg, Lookup } from './model.ts';
 import { deviceFailed, ringOverOtherFlow } from './ring.ts';
 import type { CallEvent } from './types.ts';
-import { openClientInvite, sendText } from './wire.ts';
+import { openClientInvite, sendRequest, sendText } from './wire.ts';
 import { legById, type Work } from './work.ts';
 
 /** How long an established call waits for a phone that no flow leads to, unless the installation says otherwise. */
@@ -27,7 +27,7 @@ export function concernsFlowOf(
   return call.legs.some(({ flow, state, lost }) => {
     if (state === 'ended') return false;
     if (event.type === 'flow-closed') return flow.id === event.flow && lost === undefined;
-    if (flow.edge !== event.edge) return false;
+    if (flow.edge !== event.edge || flow.dataCentre !== undefined) return false;
     return event.up ? lost !== undefined && flow.transport === 'udp' : lost === undefined;
   });
 }
@@ -39,7 +39,10 @@ export function flowEnded(work: Work, flow: string): void {
 
 /** An edge is gone with all of its connections; over UDP it is the same flow again when the edge is back. */
 export function edgeGone(work: Work, edge: EdgeId): void {
-  for (const leg of work.call.legs) if (leg.flow.edge === edge) loseFlow(work, leg, true);
+  for (const leg of work.call.legs) {
+    // Any edge leads to another data centre.
+    if (leg.flow.edge === edge && leg.trunk === undefined) loseFlow(work, leg, true);
+  }
 }
 
 export function edgeBack(work: Work, edge: EdgeId): void {
@@ -54,8 +57,12 @@ export function edgeBack(work: Work, edge: EdgeId): void {
 function loseFlow(work: Work, leg: Leg, byEdge: boolean): void {
   if (leg.state === 'ended' || leg.lost !== undefined) return;
   const { nowMs, keepLostPhoneMs = KEEP_MS } = work.ctx;
+  if (leg.trunk !== undefined && leg.role === 'callee' && (leg.state === 'new' || leg.state === 'calling')) {
+    deviceFailed(work, leg, 503, `data centre ${leg.trunk.dataCentre} cannot be reached`);
+    return;
+  }
   const isUp = leg.state === 'answered' || leg.state === 'confirmed' || leg.state === 'ending';
-  leave(work, leg);
+  if (leg.trunk === undefined) leave(work, leg);
   leg.lost = {
     byEdge,
     sinceUtcMs: work.ctx.utcMs,
@@ -64,12 +71,12 @@ function loseFlow(work: Work, leg: Leg, byEdge: boolean): void {
     pauseMs: LOOK_AGAIN_MS.first,
   };
   // Also of a call that is over: its BYE or CANCEL is to be heard.
-  askForFlow(work, leg);
+  if (leg.trunk === undefined) askForFlow(work, leg);
 }
 
 /** Nobody has answered for a while what we said over this flow: it may be dead without a word (RFC 5626 §4.4). */
 export function doubtFlow(work: Work, leg: Leg): void {
-  if (leg.state !== 'ended' && leg.lost === undefined) askForFlow(work, leg);
+  if (leg.state !== 'ended' && leg.lost === undefined && leg.trunk === undefined) askForFlow(work, leg);
 }
 
 export function findFlow(
@@ -118,14 +125,25 @@ export function runLost(work: Work, leg: Leg): void {
         outcome: 'answered',
         status: 200,
         by: 'system',
-        reason: `the ${leg.role}'s connection ended and the phone did not come back`,
+        reason:
+          leg.trunk === undefined
+            ? `the ${leg.role}'s connection ended and the phone did not come back`
+            : `data centre ${leg.trunk.dataCentre} was lost`,
       });
     }
   } else if (lost.nextMs <= nowMs) {
     const pauseMs = Math.min(LOOK_AGAIN_MS.most, lost.pauseMs * 2);
     leg.lost = { ...lost, pauseMs, nextMs: nowMs + pauseMs };
-    askForFlow(work, leg);
+    if (leg.trunk === undefined) askForFlow(work, leg);
+    else askTrunk(work, leg);
   }
+}
+
+/** Whatever comes over the trunk shows that it is there again (`follow`). */
+function askTrunk(work: Work, leg: Leg): void {
+  const asked = leg.clients.some(({ method, tx }) => method === 'OPTIONS' && tx.state === 'Trying');
+  if (!asked && leg.state !== 'ending')
+    sendRequest(work, leg, { method: 'OPTIONS', purpose: { kind: 'done' } });
 }
 
 function giveUpRinging(work: Work, leg: Leg): void {

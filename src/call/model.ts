@@ -69,6 +69,12 @@ export interface Call {
   /** What the callee's INVITE takes over from the caller's, and its Max-Forwards less one. */
   readonly carried: readonly SipHeader[];
   readonly maxForwards: number;
+  /** It came from another data centre: the call there. */
+  readonly origin?: { readonly dataCentre: string; readonly call: CallId };
+  /** An emergency number was dialled. */
+  readonly emergency?: true;
+  /** Other data centres where the callee may be, after the one that is asked. */
+  ways?: readonly TrunkWay[];
   /** Devices that ring after the present one (`in-order`). */
   queue: Binding[];
   /** Nobody has answered by then: 480. */
@@ -107,6 +113,19 @@ export type Lookup =
     }
   /** `refused`: a proxy before the phone said that this flow is dead (430), the INVITE is over. */
   | { readonly why: 'find-flow'; readonly user: UserId; readonly leg: LegId; readonly refused?: true };
+
+/** The way to another data centre, and the region that it is in. */
+export interface TrunkWay {
+  readonly dataCentre: string;
+  readonly region?: string;
+  readonly flow: Flow;
+}
+
+/** A leg that leads to another data centre. `leftRegion`: it is in another region than the account is locked to (PH-ZONE-14). */
+export interface TrunkEnd {
+  readonly dataCentre: string;
+  readonly leftRegion?: string;
+}
 
 export interface CallEnd {
   readonly outcome: string;
@@ -150,6 +169,8 @@ export interface Leg {
   };
   /** Tell the phone then that our Contact is at another edge. */
   newContactAtMs?: number;
+  /** It leads to another data centre, not to a phone. */
+  readonly trunk?: TrunkEnd;
   /** `+sip.instance` of the binding, to know the phone again on another flow. */
   readonly instanceId?: string;
   state: LegState;

@@ -39,6 +39,7 @@ export function recordOf(call: Call): CallRecord {
     endedBy: end?.by ?? 'system',
     ...(end?.reason === undefined ? {} : { reason: end.reason }),
     directoryNumber: call.snapshotNumber,
+    ...(call.origin === undefined ? {} : { origin: call.origin }),
     adoptions: call.adoptions,
     legs: call.legs.map((leg) => recordLeg(call, leg)),
   };
@@ -52,6 +53,7 @@ function recordLeg(call: Call, leg: Leg): CallRecordLeg {
     role: leg.role,
     user: leg.user,
     transport: leg.flow.transport,
+    ...leg.trunk,
     ...(media.agreed ? { srtp: protectionOf(media) } : {}),
     ...(media.agreed && codec !== undefined ? { codec: codec.name } : {}),
     ...(report === undefined ? {} : { media: report }),

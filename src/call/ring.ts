@@ -9,7 +9,7 @@ import {
 } from '../sip/index.ts';
 import { cancelLeg, closeStreamOf, endCall, finishLeg } from './end.ts';
 import { newSessionId, newTag, supportedOn } from './headers.ts';
-import type { Leg, MediaPolicy } from './model.ts';
+import type { Leg, MediaPolicy, TrunkEnd, TrunkWay } from './model.ts';
 import { familyOf, newMedia, readOffer } from './negotiate.ts';
 import { makeOffer, offersSecureProfile } from './negotiate-offer.ts';
 import { outcomeOf } from './record.ts';
@@ -17,6 +17,7 @@ import { indexOf, mediaPolicyOf } from './route.ts';
 import { SESSION_POLICY } from './session.ts';
 import { putStream } from './streams.ts';
 import { agreedTerms } from './terms.ts';
+import { TRUNK_POLICY, trunkDevice, trunkHeaders } from './trunk.ts';
 import { newIce, offersWebrtc } from './webrtc.ts';
 import { openClientInvite, sendFirstInvite } from './wire.ts';
 import { callerLeg, liveCallees, type Work } from './work.ts';
@@ -28,8 +29,12 @@ const MIN_SHARE_SEC = 5;
 /** PH-CALL-07. */
 const MAX_WAIT_SEC = { least: 5, most: 60 };
 
-/** The callee's devices are known: all ring at once, or the first one (PH-CALL-07). None: 480. */
-export function ringDevices(work: Work, bindings: readonly Binding[]): void {
+/** The callee's devices are known: all ring at once, or the first one (PH-CALL-07). None: another data centre is asked, else 480. */
+export function ringDevices(
+  work: Work,
+  bindings: readonly Binding[],
+  elsewhere: readonly TrunkWay[] = [],
+): void {
   const { call, ctx } = work;
   const caller = callerLeg(call);
   const reachable = bindings
@@ -39,14 +44,19 @@ export function ringDevices(work: Work, bindings: readonly Binding[]): void {
     .sort((a, b) => b.q - a.q || b.registeredUtcMs - a.registeredUtcMs)
     .filter(isFirstOfPhone)
     .slice(0, MAX_DEVICES);
-  if (reachable.length === 0) {
+  // A loop ends here: what came from another data centre goes to no other.
+  const ways = caller.trunk === undefined ? elsewhere : [];
+  if (reachable.length === 0 && ways.length === 0) {
     endCall(work, { outcome: 'unreachable', status: 480, by: 'system', reason: 'no device is registered' });
     return;
   }
   call.state = 'calling';
   const waitSec = Math.min(Math.max(call.target?.maxWaitSec ?? 30, MAX_WAIT_SEC.least), MAX_WAIT_SEC.most);
   call.ringUntilMs = ctx.nowMs + waitSec * 1000;
-  if (call.target?.inOrder === true) {
+  if (reachable.length === 0) {
+    call.ways = ways;
+    ringElsewhere(work);
+  } else if (call.target?.inOrder === true) {
     call.queue = reachable;
     ringNext(work);
   } else {
@@ -114,9 +124,37 @@ export function ringOverOtherFlow(work: Work, before: Leg, binding: Binding): vo
   closeStreamOf(work, before);
 }
 
+/** Asks the next data centre. False when there is none. */
+function ringElsewhere(work: Work): boolean {
+  const { call, ctx } = work;
+  const [way, ...rest] = call.ways ?? [];
+  if (way === undefined || call.target === undefined) return false;
+  const { dataCentre, region, flow } = way;
+  const lock = ctx.snapshot.regionLock;
+  call.ways = rest;
+  const extension = escapeUser(fromUtf8(call.target.extension));
+  addDevice(
+    work,
+    {
+      userId: call.target.user,
+      deviceId: trunkDevice(dataCentre),
+      flow,
+      contact: `sip:${extension}@${ctx.snapshot.domains[0] ?? 'invalid'}`,
+      path: [],
+    },
+    TRUNK_POLICY,
+    { dataCentre, ...(lock === undefined || lock === region ? {} : { leftRegion: region ?? '' }) },
+  );
+  return true;
+}
+
+/** Whether a data centre that said so may not have been the right one, or was not to be had. */
+const mayBeElsewhere = (status: number): boolean =>
+  status === 404 || status === 408 || status === 480 || (status >= 500 && status < 600);
+
 type Device = Pick<Binding, 'userId' | 'deviceId' | 'flow' | 'instanceId' | 'contact' | 'path'>;
 
-function addDevice(work: Work, binding: Device, policy?: MediaPolicy): Leg {
+function addDevice(work: Work, binding: Device, policy?: MediaPolicy, trunk?: TrunkEnd): Leg {
   const { call, ctx } = work;
   call.legsMade++;
   const device = indexOf(ctx.snapshot).deviceById(binding.deviceId);
@@ -130,6 +168,7 @@ function addDevice(work: Work, binding: Device, policy?: MediaPolicy): Leg {
       policy ?? mediaPolicyOf(ctx.snapshot, user?.siteId ?? '', device?.mediaProfile ?? 'desk-128'),
     flow: binding.flow,
     ...(binding.instanceId === undefined ? {} : { instanceId: binding.instanceId }),
+    ...(trunk === undefined ? {} : { trunk }),
     state: 'new',
     sipCallId: randomText(ctx.random, 26),
     localTag: newTag(work),
@@ -184,6 +223,7 @@ function invite(work: Work, leg: Leg): void {
     { name: 'Supported', value: supported.join(', ') },
     ...sessionTimerRequestHeaders(SESSION_POLICY),
     ...call.carried,
+    ...(leg.trunk === undefined ? [] : trunkHeaders(call, domain)),
   ];
   leg.state = 'calling';
   sendFirstInvite(work, leg, { uri: leg.target?.contact ?? '', headers, body: offer?.value ?? '' });
@@ -204,6 +244,7 @@ function offerTo(work: Work, leg: Leg): ReturnType<typeof makeOffer> | undefined
 /** A device is out: refused, unreachable, or its time is over. The best of all answers ends the call (RFC 3261 §16.7). */
 export function deviceFailed(work: Work, leg: Leg, status: number, reason: string): void {
   const { call } = work;
+  const asksOn = leg.trunk !== undefined && leg.state !== 'ringing' && mayBeElsewhere(status);
   // One that cannot be reached still has its INVITE under way, to be cancelled if the phone comes back.
   if (openClientInvite(leg) !== undefined && leg.state !== 'ending') cancelLeg(work, leg);
   else if (leg.state !== 'ending') finishLeg(leg);
@@ -216,6 +257,7 @@ export function deviceFailed(work: Work, leg: Leg, status: number, reason: strin
     putStream(work, caller);
   }
   leg.failure = { status, reason };
+  if (asksOn && ringElsewhere(work)) return;
   // A 6xx speaks for the person, not for the device.
   const final = status >= 600 || (liveCallees(call).length === 0 && !ringNext(work));
   if (final) refuse(work);

@@ -99,14 +99,14 @@ const isOneOf = (streams: readonly StreamId[], stream: StreamId | undefined): bo
 type Event<Type extends CallEvent['type']> = Extract<CallEvent, { readonly type: Type }>;
 
 /** Answers every question about that user at once. */
-function bindingsFound(work: Work, { user, bindings }: Event<'bindings'>): void {
+function bindingsFound(work: Work, { user, bindings, elsewhere }: Event<'bindings'>): void {
   const { call } = work;
   const answered = call.lookups.filter((lookup) => lookup.user === user);
   call.lookups = call.lookups.filter((lookup) => lookup.user !== user);
   for (const lookup of answered) {
     switch (lookup.why) {
       case 'ring':
-        if (call.state === 'routing') ringDevices(work, bindings);
+        if (call.state === 'routing') ringDevices(work, bindings, elsewhere);
         break;
       case 'judge-flow':
         judgeFlow(work, lookup, bindings);

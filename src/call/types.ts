@@ -3,6 +3,8 @@ import type { Binding, Device, DirectorySnapshot, User } from '../directory/inde
 import type { Flow, LadderEntry } from '../link/index.ts';
 import type { MediaEvent, StreamOpened, StreamPlace, StreamReport, StreamSpec } from '../media/index.ts';
 import type { SipMessage } from '../sip/index.ts';
+import type { TrunkWay } from './model.ts';
+import type { TrunkCall } from './trunk.ts';
 
 /**
  * The seam between `call` and the switch that drives it. `step` is a pure function: the switch commits the new call together with
@@ -11,7 +13,13 @@ import type { SipMessage } from '../sip/index.ts';
  */
 export type CallEvent =
   | { readonly type: 'message'; readonly message: SipMessage; readonly flow: Flow }
-  | { readonly type: 'bindings'; readonly user: UserId; readonly bindings: readonly Binding[] }
+  /** `elsewhere`: data centres where a user without bindings may be, in the order to be tried. */
+  | {
+      readonly type: 'bindings';
+      readonly user: UserId;
+      readonly bindings: readonly Binding[];
+      readonly elsewhere?: readonly TrunkWay[];
+    }
   | { readonly type: 'media-opened'; readonly opened: StreamOpened }
   | { readonly type: 'media-failed'; readonly stream: StreamId; readonly code: string }
   /** No media process knows these streams any more: whoever had them died, and so did its twin. */
@@ -63,7 +71,9 @@ export interface NewCall {
   readonly invite: import('../sip/index.ts').SipRequest;
   readonly flow: Flow;
   readonly caller: User;
-  readonly callerDevice: Device;
+  readonly callerDevice: Pick<Device, 'id' | 'mediaProfile'>;
+  /** Another data centre's, over its trunk. */
+  readonly from?: { readonly dataCentre: string } & TrunkCall;
 }
 
 /** The result of a step: `call` undefined when nothing of it is left to remember. */
@@ -92,6 +102,8 @@ export interface CallRecord {
   /** Why, in words, when it was not a person who ended it. */
   readonly reason?: string;
   readonly directoryNumber: number;
+  /** It came from another data centre, where this call has a record too. */
+  readonly origin?: { readonly dataCentre: string; readonly call: CallId };
   readonly adoptions: number;
   readonly legs: readonly CallRecordLeg[];
 }
@@ -100,6 +112,10 @@ export interface CallRecordLeg {
   readonly role: 'caller' | 'callee';
   readonly user?: string;
   readonly transport: string;
+  /** The other data centre that it led to or came from. */
+  readonly dataCentre?: string;
+  /** PH-ZONE-14: the region that it led to from one to which the account is locked; empty where its region is not known. */
+  readonly leftRegion?: string;
   /** TR-MEDIA-08: `AEAD_AES_256_GCM` …, `DTLS` where a handshake never came to an end, or `plain`; absent when there was no media. */
   readonly srtp?: string;
   readonly codec?: string;
@@ -108,4 +124,4 @@ export interface CallRecordLeg {
   readonly silentForMs?: number;
 }
 
-export type { LadderEntry };
+export type { LadderEntry, TrunkWay };

@@ -35,7 +35,9 @@ function hasRoom(list: { readonly tx: { readonly kind: string; readonly state: s
 /** What is not answered for so long, though sent again at 0.5, 1.5 and 3.5 s over UDP, may not have come. */
 const DOUBT_MS = 3_000;
 
-export const isReliable = (flow: Flow): boolean => flow.transport !== 'udp';
+/** Over a trunk what nobody answers is sent again, too: the connection may end with an edge at either end, and another takes its place. */
+export const isReliable = ({ transport, dataCentre }: Flow): boolean =>
+  transport !== 'udp' && dataCentre === undefined;
 
 export function sendText(work: Work, leg: Leg, text: string, remote?: ServerRequest['remote']): void {
   work.commands.push({

@@ -4,7 +4,13 @@ import type { EdgeId, MediaId, SwitchId, ZoneId } from '../base/index.ts';
 import type { DataCentreOptions } from '../control/index.ts';
 import type { Places } from '../directory/index.ts';
 import type { TransportName } from '../link/index.ts';
-import { type MachineTopology, mediaPortsOf, type PortRange, type Topology } from './topology.ts';
+import {
+  type MachineTopology,
+  mediaPortsOf,
+  type PortRange,
+  type Topology,
+  type TrunkTopology,
+} from './topology.ts';
 import type { StateTopology } from './topology-state.ts';
 
 /**
@@ -40,13 +46,15 @@ export interface Plan {
   /** The zones and regions that a configuration may name. */
   readonly places: Places;
   /** Absent where there is but one. */
-  readonly dataCentre?: DataCentreOptions;
+  readonly dataCentre?: DataCentreOptions & { readonly trunks: readonly TrunkTopology[] };
 }
 
 export interface PlannedEdge {
   readonly id: EdgeId;
   readonly machine?: string;
   readonly listeners: readonly PlannedListener[];
+  /** Where it takes calls of other data centres. */
+  readonly trunk?: { readonly address: string; readonly port: number; readonly reachedBy: string };
 }
 
 export interface PlannedListener {
@@ -100,9 +108,16 @@ export function makePlan(options: {
     ...(machine !== undefined && { machine }),
     machines: topology.machines,
     machineCertificates,
-    edges: topology.edges.map((edge) => ({
+    edges: topology.edges.map((edge, at) => ({
       id: edge.id,
       ...(edge.machine !== undefined && { machine: edge.machine }),
+      ...(dataCentre?.meet.sip !== undefined && {
+        trunk: {
+          address: bind.address,
+          port: dataCentre.meet.sip + at,
+          reachedBy: dataCentre.meet.host,
+        },
+      }),
       listeners: edge.listeners.map(({ transport, offset, door }) => {
         const elsewhere =
           edge.machine === machine ? undefined : topology.machines.find(({ id }) => id === edge.machine);
@@ -149,7 +164,8 @@ export function makePlan(options: {
         dataCentre: dataCentre.id,
         secondary: dataCentre.secondary,
         meet: { address: bind.address, port: dataCentre.meet.port },
-        peers: dataCentre.peers.map(({ id, meet }) => ({ id, ...meet })),
+        peers: dataCentre.peers.map(({ id, meet: { host, port } }) => ({ id, host, port })),
+        trunks: dataCentre.trunks,
         certificates: dcCertificates,
         ...dataCentre.failover,
       },

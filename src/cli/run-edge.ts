@@ -10,9 +10,11 @@ export async function runEdge(context: ProcessContext, id: string): Promise<() =
   // It reads the index of calls; whose side it looks from makes no difference.
   const state = await openReader(context, plan.zones[0]!);
   const tls = { certificateFile: certificateFile(plan.data), keyFile: certificateKeyFile(plan.data) };
+  const { listeners, trunk } = edgeNamed(plan, id);
+  const { dataCentre } = plan;
   const edge = await startEdge({
     id: id as EdgeId,
-    listeners: edgeNamed(plan, id).listeners.map(({ transport, address, port, advertise, door }) => ({
+    listeners: listeners.map(({ transport, address, port, advertise, door }) => ({
       transport,
       address,
       port,
@@ -20,6 +22,17 @@ export async function runEdge(context: ProcessContext, id: string): Promise<() =
       ...(door !== undefined && { door: { proxies: door } }),
       ...((transport === 'tls' || transport === 'wss') && { tls }),
     })),
+    ...(trunk !== undefined &&
+      dataCentre !== undefined && {
+        trunks: {
+          dataCentre: dataCentre.dataCentre,
+          address: trunk.address,
+          port: trunk.port,
+          advertise: { address: trunk.reachedBy, port: trunk.port },
+          peers: dataCentre.trunks,
+          certificates: dataCentre.certificates,
+        },
+      }),
     linkPath: edgeSocket(plan.data, id),
     remoteDoor: doorOf(plan, 'edge', id),
     tokens: tokensOf(plan),

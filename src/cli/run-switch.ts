@@ -2,15 +2,35 @@ import type { SwitchId } from '../base/index.ts';
 import { watchDirectories, watchServing } from '../directory/index.ts';
 import { bootId } from '../native/index.ts';
 import { loadOrCreateKeyFile, openVault, sealer } from '../state/index.ts';
-import { startSwitch } from '../switch/index.ts';
+import { startSwitch, type Trunk } from '../switch/index.ts';
 import { pairKeyFile, switchSocket, zoneSocket } from './paths.ts';
 import { doorOf, placeOf } from './places.ts';
+import type { Plan } from './plan.ts';
 import { type ProcessContext, pairSecret, tokensOf, zoneNamed, zoneOfSwitch } from './process-context.ts';
 import { openAdoptersState } from './state-engine.ts';
 import { usageMeter } from './usage.ts';
 
 /** A phone that was sent to the other data centre looks here again no sooner. */
 const RETRY_AFTER_SEC = 30;
+
+/** To the others by our first edge as by any. */
+function trunksOf({ edges, dataCentre }: Plan): Trunk[] {
+  const [edge] = edges;
+  if (edge?.trunk === undefined || dataCentre === undefined) return [];
+  const { reachedBy, port } = edge.trunk;
+  return dataCentre.trunks.flatMap(({ id, places: [first] }) =>
+    first === undefined
+      ? []
+      : [
+          {
+            dataCentre: id,
+            edge: edge.id,
+            local: { address: reachedBy, port },
+            remote: { address: first.host, port: first.port },
+          },
+        ],
+  );
+}
 
 export async function runSwitch(context: ProcessContext, id: string): Promise<() => Promise<void>> {
   const { plan, self, clock, random, log } = context;
@@ -49,7 +69,10 @@ export async function runSwitch(context: ProcessContext, id: string): Promise<()
     ...(plan.state.checkpoints === false && { checkpoints: false }),
     ...(plan.keepLostPhoneMs !== undefined && { keepLostPhoneMs: plan.keepLostPhoneMs }),
     log,
-    ...(dataCentre && watch && { serving: { ...dataCentre, retryAfterSec: RETRY_AFTER_SEC, watch } }),
+    ...(dataCentre &&
+      watch && {
+        serving: { ...dataCentre, retryAfterSec: RETRY_AFTER_SEC, watch, trunks: trunksOf(plan) },
+      }),
     usage: usageMeter(clock),
   });
   return async () => {

@@ -217,7 +217,8 @@ interface LooseDataCentre {
   readonly id?: string;
   readonly region?: string;
   readonly secondary?: string;
-  readonly meet?: { readonly host?: string; readonly port?: unknown };
+  readonly meet?: { readonly host?: string; readonly port?: unknown; readonly sip?: unknown };
+  readonly edges?: readonly unknown[];
 }
 
 /** Regions and who takes over for whom (PH-ZONE-09, PH-ZONE-15). */
@@ -264,6 +265,16 @@ export function checkDataCentres(
         [...at, 'secondary'],
         `the secondary "${secondary}" of data centre "${id}" is in region "${other.region}": accounts locked to "${region}" must not leave it`,
       );
+    if (meet?.sip !== undefined) {
+      const last = Number(meet.sip) + Math.max(1, dataCentre.edges?.length ?? 1) - 1;
+      if (last > 65_535)
+        report([...at, 'meet', 'sip'], `the edges of "${id}" would need ports up to ${last}`);
+      if (Number(meet.port) >= Number(meet.sip) && Number(meet.port) <= last)
+        report(
+          [...at, 'meet', 'sip'],
+          `the edges of "${id}" take calls at ${meet.sip}${last > Number(meet.sip) ? ` to ${last}` : ''}, which is where it is met`,
+        );
+    }
     if (meet?.host !== undefined && meet.port !== undefined) {
       const place = `${meet.host} port ${meet.port}`;
       const holder = places.get(place);

@@ -87,6 +87,7 @@ export async function topologySchemas() {
         meet: record({
           host: matching(/^[A-Za-z0-9.:-]{1,253}$/, 'an address or a host name'),
           port: wholeNumber(1, 65_535),
+          sip: wholeNumber(1, 65_535).optional(),
         }),
         ...installation,
       }),

@@ -84,6 +84,8 @@ export interface DataCentreTopology {
   readonly services: readonly ('phone' | 'contact-centre')[];
   /** Where the others reach it. */
   readonly meet: MeetingPlace;
+  /** The others that calls go to and come from, by their edges' places. */
+  readonly trunks: readonly TrunkTopology[];
   /** Whom it meets: its secondary, and those whose secondary it is. */
   readonly peers: readonly { readonly id: string; readonly meet: MeetingPlace }[];
   readonly failover: FailoverTimes;
@@ -92,6 +94,13 @@ export interface DataCentreTopology {
 export interface MeetingPlace {
   readonly host: string;
   readonly port: number;
+  /** Where the first edge takes calls of the others, the next one at the next port; absent: there are no calls between them. */
+  readonly sip?: number | undefined;
+}
+
+export interface TrunkTopology {
+  readonly id: string;
+  readonly places: readonly { readonly host: string; readonly port: number }[];
 }
 
 export interface FailoverTimes {
@@ -174,7 +183,10 @@ export async function readTopologies(
         .map((other) => ({ id: other.id, meet: other.meet }));
       return {
         ...topologyOf(one, checked[index]!.range!, checked[index]!.state, places),
-        dataCentre: { id, name, region, secondary, services, meet, peers, failover },
+        dataCentre: {
+          ...{ id, name, region, secondary, services, meet, peers, failover },
+          trunks: meet.sip === undefined ? [] : all.filter((other) => other.id !== id).flatMap(trunkTo),
+        },
       };
     }),
   );
@@ -200,6 +212,19 @@ export async function readTopology(
     return refuse(`this file describes several data centres (${ids}): say with --dc which of them this is`);
   const found = read.value.find(({ dataCentre }) => dataCentre?.id === wanted);
   return found ? ok(found) : refuse(`there is no data centre "${wanted}" here; there is: ${ids}`);
+}
+
+function trunkTo({
+  id,
+  meet: { host, sip },
+  edges,
+}: {
+  readonly id: string;
+  readonly meet: MeetingPlace;
+  readonly edges: readonly unknown[];
+}): TrunkTopology[] {
+  if (sip === undefined) return [];
+  return [{ id, places: edges.map((_, at) => ({ host, port: sip + at })) }];
 }
 
 async function checkOne(

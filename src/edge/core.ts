@@ -9,13 +9,14 @@ import { Lookups } from './lookups.ts';
 import type { EdgeCoreOptions, EdgeStatus } from './options.ts';
 import { Owners } from './owners.ts';
 import { OwnPace } from './pace.ts';
-import type { Parts } from './parts.ts';
+import { isTrusted, type Parts } from './parts.ts';
 import { Router } from './router.ts';
 import { scannerPattern } from './scanners.ts';
 import { Sources } from './sources.ts';
 import { loadOf, Spread } from './spread.ts';
 import { Switches } from './switches.ts';
 import { TransactionMap } from './transaction-map.ts';
+import { isTrunkFlow } from './trunks.ts';
 
 /**
  * The edge without sockets: for each message of a client it decides which switch gets it, and for each frame of a switch
@@ -75,7 +76,9 @@ export class EdgeCore {
 
   /** A client's connection ended: the switches that may know it hear so. */
   flowClosed(flow: FlowId): void {
-    if (this.#parts.knownFlows.delete(flow)) this.#switches.flowClosed(flow);
+    const known = this.#parts.knownFlows.delete(flow);
+    // Whoever is to reach another data centre for the first time has not been heard from there.
+    if (known || isTrunkFlow(flow)) this.#switches.flowClosed(flow);
   }
 
   /** A switch connected. It counts as live once it greeted. */
@@ -126,8 +129,8 @@ export class EdgeCore {
     const { address } = flow.remote;
     // A genuine token proves that we gave it to this call: it passes without being counted.
     const bundle = this.#router.bundleOf(seen);
-    // Behind a door all phones share the proxy's address: what each may ask is the proxy's to watch.
-    if (bundle === undefined && seen.kind === 'request' && flow.door !== true) {
+    // Behind a door, and in another data centre, all phones share an address: what each may ask is watched there.
+    if (bundle === undefined && seen.kind === 'request' && !isTrusted(flow)) {
       const silence = this.#silenceToward(address, bytes, seen);
       if (silence !== undefined) {
         counters.add('dropped_total', `reason="${silence}"`);
@@ -166,7 +169,7 @@ export class EdgeCore {
       counters.add('dropped_total', 'reason="muted_source"');
       return;
     }
-    if (flow.door !== true && sources.bad(address)) {
+    if (!isTrusted(flow) && sources.bad(address)) {
       log.warn({ address }, 'edge.source_muted');
       if (flow.transport !== 'udp') transports.close(flow.id, 'only unreadable messages');
       return;

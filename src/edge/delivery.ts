@@ -1,7 +1,7 @@
 import type { BundleId } from '../base/index.ts';
 import type { Flow, Frame } from '../link/index.ts';
 import { parseMessage } from '../sip/index.ts';
-import { isRecovering, type Parts } from './parts.ts';
+import { isRecovering, isTrusted, type Parts } from './parts.ts';
 import { refuse } from './refusal.ts';
 import type { Place } from './spread.ts';
 import { Waiting } from './waiting.ts';
@@ -74,7 +74,7 @@ export class Delivery {
       counters.add('dropped_total', `reason="${reason}"`);
       return;
     }
-    if (flow.door !== true && !sources.mayBeRefused(flow.remote.address)) {
+    if (!isTrusted(flow) && !sources.mayBeRefused(flow.remote.address)) {
       counters.add('dropped_total', 'reason="too_many_refusals"');
       return;
     }

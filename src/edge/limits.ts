@@ -1,3 +1,5 @@
+import { EMERGENCY_NUMBERS } from '../sip/index.ts';
+
 /** Every bound of the edge. Durations in milliseconds, sizes in bytes. */
 export interface EdgeLimits {
   /** A zone takes new calls up to this load while its twin is up too (PH-ZONE-07). */
@@ -91,7 +93,7 @@ export const DEFAULT_LIMITS: EdgeLimits = {
     'iwar',
     'smap',
   ],
-  emergency: ['112', '911', '999', 'urn:service:sos'],
+  emergency: EMERGENCY_NUMBERS,
   emergencyPerSec: 50,
   emergencyPerSourcePerMinute: 12,
   headerMs: 10_000,

@@ -3,6 +3,7 @@ import type { RemoteDoor, TransportName } from '../link/index.ts';
 import type { StatePort } from '../state/index.ts';
 import type { DoorOptions } from './door.ts';
 import type { EdgeLimits } from './limits.ts';
+import type { TrunkOptions } from './trunks.ts';
 
 export interface Address {
   readonly address: string;
@@ -35,6 +36,8 @@ export interface EdgeCoreOptions {
 export interface EdgeOptions extends Omit<EdgeCoreOptions, 'transports'> {
   /** In a fixed order: a UDP flow's id names its listener by the place in this list. */
   readonly listeners: readonly ListenerOptions[];
+  /** The way to other data centres. */
+  readonly trunks?: TrunkOptions;
   /** How datagrams are read. Default: by our own calls of the kernel on Linux, by node:dgram elsewhere. */
   readonly udp?: 'kernel' | 'dgram';
   /** Path of the Unix socket that switches and control connect to. */

@@ -1,4 +1,5 @@
 import type { Clock, FlowId, Logger, Tokens } from '../base/index.ts';
+import type { Flow } from '../link/index.ts';
 import type { Counters } from './counters.ts';
 import type { EdgeLimits } from './limits.ts';
 import type { Lookups } from './lookups.ts';
@@ -29,6 +30,9 @@ export interface Parts {
   /** Since when messages may come whose transaction another edge knew: the start, or the death of another edge. */
   readonly recovery: { sinceMs: number };
 }
+
+/** One of our own stands there, for many phones: no limit of a source is put on it. */
+export const isTrusted = ({ door, dataCentre }: Flow): boolean => door === true || dataCentre !== undefined;
 
 /** Shortly after the start the edge may not know yet what an earlier one, or its switches, knew; nor what an edge knew that died. */
 export const isRecovering = ({ clock, recovery, limits }: Parts): boolean =>

@@ -1,9 +1,9 @@
 import type { BundleId } from '../base/index.ts';
 import type { Flow } from '../link/index.ts';
-import type { Peeked } from '../sip/index.ts';
+import { isEmergencyUri, type Peeked } from '../sip/index.ts';
 import type { Delivery } from './delivery.ts';
 import { PROMPT_MS } from './lookups.ts';
-import { isRecovering, type Parts } from './parts.ts';
+import { isRecovering, isTrusted, type Parts } from './parts.ts';
 import { isStatelessTag } from './refusal.ts';
 import type { Place, Spreading } from './spread.ts';
 import { keyOf } from './transaction-map.ts';
@@ -109,7 +109,7 @@ export class Router {
 
   #newCall(flow: Flow, bytes: Uint8Array, seen: Peeked, key: string): void {
     const { spread, transactions, counters, clock, limits } = this.#parts;
-    const emergency = this.#isEmergency(flow, seen);
+    const emergency = this.#isEmergency(flow, bytes, seen);
     const options = emergency
       ? ({ lane: 'priority' } as const)
       : { deadlineMs: clock.nowMs() + limits.newWorkDeadlineMs };
@@ -146,14 +146,14 @@ export class Router {
   }
 
   /** Whether this call may use the emergency reserve. Beyond it an emergency call is a call like any other. */
-  #isEmergency(flow: Flow, seen: Peeked): boolean {
-    if (!isEmergencyUri(seen.uri ?? '', this.#emergency)) return false;
+  #isEmergency(flow: Flow, bytes: Uint8Array, seen: Peeked): boolean {
+    if (!isEmergencyUri(seen.uri ?? '', this.#emergency) && !isMarked(flow, bytes)) return false;
     const { clock, limits, sources, counters } = this.#parts;
     const now = clock.nowMs();
     const filled = this.#emergencyReserve + ((now - this.#reserveFilledMs) / 1_000) * limits.emergencyPerSec;
     this.#emergencyReserve = Math.min(limits.emergencyPerSec, filled);
     this.#reserveFilledMs = now;
-    const mayCall = flow.door === true || sources.mayCallEmergency(flow.remote.address);
+    const mayCall = isTrusted(flow) || sources.mayCallEmergency(flow.remote.address);
     if (this.#emergencyReserve < 1 || !mayCall) {
       counters.add('emergency_over_reserve_total');
       return false;
@@ -165,15 +165,12 @@ export class Router {
 
 const STARTING_MS = 2_000;
 const BRANCH_COOKIE = 'z9hG4bK';
+const EMERGENCY_MARK = '\r\nResource-Priority: esnet.';
 
 const followsTransaction = ({ method, toTag }: Peeked): boolean =>
   method === 'CANCEL' || method === 'ACK' || (method === 'INVITE' && toTag === undefined);
 
-/** `sip:112@host`, `tel:112;phone-context=…`, `urn:service:sos.police` (RFC 5031). */
-function isEmergencyUri(uri: string, numbers: ReadonlySet<string>): boolean {
-  const lower = uri.toLowerCase();
-  const number = /^(?:sips?|tel):([^@;:?]+)/.exec(lower)?.[1];
-  if (number !== undefined) return numbers.has(number);
-  for (const known of numbers) if (lower === known || lower.startsWith(`${known}.`)) return true;
-  return false;
-}
+/** What another data centre says is an emergency call (RFC 7135): the number that was dialled there does not stand in it any more. */
+const isMarked = ({ dataCentre }: Flow, bytes: Uint8Array): boolean =>
+  dataCentre !== undefined &&
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).includes(EMERGENCY_MARK);

@@ -10,6 +10,7 @@ import type { Address, EdgeOptions, EdgeStatus, ListenerOptions, ListenerStatus 
 import type { Listener, Rim } from './rim.ts';
 import { listenTcp } from './tcp.ts';
 import { listenTls } from './tls.ts';
+import { isTrunkFlow, Trunks } from './trunks.ts';
 import { UdpListeners } from './udp.ts';
 import { listenWs } from './ws.ts';
 
@@ -50,6 +51,7 @@ class RunningEdge implements Edge {
   readonly #listeners: Listener[] = [];
   readonly #udp: UdpListeners;
   readonly #credentials: Credentials[] = [];
+  #trunks: Trunks | undefined;
   #link: LinkListener | undefined;
 
   constructor(options: EdgeOptions) {
@@ -81,6 +83,10 @@ class RunningEdge implements Edge {
   async open(): Promise<void> {
     for (const [index, listener] of this.#options.listeners.entries()) {
       this.#listeners.push(await this.#listen(listener, index));
+    }
+    if (this.#options.trunks !== undefined) {
+      this.#trunks = new Trunks(this.#rim, this.#options.trunks);
+      this.#listeners.push(await this.#trunks.listen());
     }
     // Last: whoever connects finds the listeners open.
     const { id, clock, log, linkPath, remoteDoor } = this.#options;
@@ -165,6 +171,7 @@ class RunningEdge implements Edge {
 
   #send(flow: FlowId, bytes: Uint8Array, remote?: Address): boolean {
     if (flow.startsWith('u:') || isDoorFlow(flow)) return this.#udp.send(flow, bytes, remote);
+    if (isTrunkFlow(flow)) return this.#trunks?.send(flow, bytes) === true;
     return this.#connections.send(flow, bytes);
   }
 

@@ -28,7 +28,7 @@ export type TransportName = 'udp' | 'tcp' | 'tls' | 'ws' | 'wss';
 export interface Flow {
   /**
    * For connections a random id of the edge. For UDP `u:<edge>:<listener index>:<address>:<port>`, so that it means the same
-   * after the edge was started anew. For a door `d:<address>:<port>` of the proxy: it means the same at every edge.
+   * after the edge was started anew. For a door `d:<address>:<port>` of the proxy, for another data centre `i:<id>`: they mean the same at every edge.
    */
   readonly id: FlowId;
   readonly edge: EdgeId;
@@ -38,6 +38,8 @@ export interface Flow {
   readonly remote: { readonly address: string; readonly port: number };
   /** It came by a plain-SIP door: `remote` is a trusted proxy, behind which stand many clients; any edge's door reaches it. */
   readonly door?: true;
+  /** It leads to that other data centre by mutual TLS: what comes over it is believed, and any edge's trunk leads there. */
+  readonly dataCentre?: string;
 }
 
 export interface BundleEpoch {

@@ -10,6 +10,7 @@ export * from './dialog.ts';
 export type * from './dialog-types.ts';
 export * from './digest.ts';
 export { checkNonce, createNonce, type NonceOptions } from './digest-nonce.ts';
+export { EMERGENCY_NUMBERS, isEmergencyUri } from './emergency.ts';
 export * from './fields.ts';
 export { canonicalName } from './header-names.ts';
 export * from './headers.ts';

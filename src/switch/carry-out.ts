@@ -7,7 +7,7 @@ import {
   type UserId,
   unreachable,
 } from '../base/index.ts';
-import type { CallCommand, CallEvent } from '../call/index.ts';
+import type { CallCommand, CallEvent, TrunkWay } from '../call/index.ts';
 import type { Binding } from '../directory/index.ts';
 import type { StatePort } from '../state/index.ts';
 import type { Edges } from './edges.ts';
@@ -29,6 +29,8 @@ export interface CarrierOptions {
   readonly ladders: Ladders;
   readonly log: Logger;
   readonly bindingsOf: (account: AccountId, user: UserId) => Promise<readonly Binding[]>;
+  /** Data centres where a user may be who has no bindings here. */
+  readonly elsewhere: (account: AccountId, user: UserId) => readonly TrunkWay[];
   readonly stillOwned: (running: RunningCall, epoch: number) => boolean;
   /** Hands an answer back to the call. */
   readonly handle: (running: RunningCall, event: CallEvent) => Promise<void>;
@@ -119,7 +121,14 @@ export class CallCarrier {
         await new Promise<void>((resolve) => this.#options.clock.after(BINDINGS_RETRY_MS, resolve));
       }
     }
-    if (bindings !== undefined) await this.#options.handle(running, { type: 'bindings', user, bindings });
+    if (bindings === undefined) return;
+    const elsewhere = bindings.length > 0 ? [] : this.#options.elsewhere(running.account, user);
+    await this.#options.handle(running, {
+      type: 'bindings',
+      user,
+      bindings,
+      ...(elsewhere.length > 0 && { elsewhere }),
+    });
   }
 
   async #put(running: RunningCall, stream: MediaPut['stream'], place: MediaPut['opened']): Promise<void> {

@@ -129,10 +129,10 @@ export class Edges {
     });
   }
 
-  /** The flow's own edge; for a proxy any that is there, whose door will do as well. */
-  #channelFor({ edge, door }: Flow): Channel | undefined {
+  /** The flow's own edge; for a proxy and for another data centre any that is there, whose door or trunk will do as well. */
+  #channelFor({ edge, door, dataCentre }: Flow): Channel | undefined {
     const own = this.#channels.get(edge);
-    return own ?? (door ? this.#channels.values().next().value : undefined);
+    return own ?? (door || dataCentre !== undefined ? this.#channels.values().next().value : undefined);
   }
 
   /** Gives a message back that another switch's call is meant by. */

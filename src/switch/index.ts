@@ -5,3 +5,4 @@
 export type { ZoneCapacity } from './load.ts';
 export { type SwitchOptions, startSwitch } from './start.ts';
 export { CallSwitch, type CallSwitchOptions } from './switch.ts';
+export type { Trunk } from './ways.ts';

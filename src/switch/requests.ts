@@ -1,4 +1,5 @@
 import type { Clock, FlowId, Logger, Random } from '../base/index.ts';
+import { readTrunkCall, type TrunkCall, trunkDevice } from '../call/index.ts';
 import type {
   Device,
   DirectoryIndex,
@@ -29,8 +30,10 @@ const DIALOG_METHODS: ReadonlySet<string> = new Set(['BYE', 'INFO', 'UPDATE', 'P
 /** An INVITE whose sender is known: a call to begin. */
 export interface NewWork {
   readonly caller: User;
-  readonly device: Device;
+  readonly device: Pick<Device, 'id' | 'mediaProfile'>;
   readonly snapshot: DirectorySnapshot;
+  /** It came over another data centre's trunk. */
+  readonly from?: { readonly dataCentre: string } & TrunkCall;
 }
 
 export interface RequestsOptions {
@@ -72,6 +75,10 @@ export class Requests {
     }
     switch (request.method) {
       case 'REGISTER':
+        if (flow.dataCentre !== undefined) {
+          this.refuse(request, flow, 403);
+          return undefined;
+        }
         await this.#register(request, flow);
         return undefined;
       case 'INVITE':
@@ -147,6 +154,7 @@ export class Requests {
   }
 
   async #invite(request: SipRequest, flow: Flow): Promise<NewWork | undefined> {
+    if (flow.dataCentre !== undefined) return this.#ofDataCentre(request, flow, flow.dataCentre);
     const { directories } = this.#options;
     const who = await this.#registrar.authenticate(request, flow, directories.directories, 'proxy');
     if (who.kind !== 'verified') {
@@ -155,6 +163,24 @@ export class Requests {
     }
     if (!this.#isServed(request, flow, who)) return undefined;
     return { caller: who.user, device: who.device, snapshot: who.index.snapshot };
+  }
+
+  /** Its certificate vouches for the caller, who is served there and not here. */
+  #ofDataCentre(request: SipRequest, flow: Flow, dataCentre: string): NewWork | undefined {
+    const call = readTrunkCall(request);
+    const index = this.#options.directories.directories.account(call?.account ?? '');
+    const caller = index?.userById(call?.caller ?? '');
+    if (call === undefined || index === undefined || caller === undefined) {
+      // A new account or user may not have come here yet.
+      this.refuse(request, flow, call === undefined ? 403 : 503, { retryAfterSec: 5 });
+      return undefined;
+    }
+    return {
+      caller,
+      device: { id: trunkDevice(dataCentre), mediaProfile: 'trunk' },
+      snapshot: index.snapshot,
+      from: { dataCentre, ...call },
+    };
   }
 
   #challenge(request: SipRequest, flow: Flow, who: { status: number; headers: readonly SipHeader[] }): void {

@@ -58,6 +58,7 @@ import { type NewWork, Requests, type RequestsOptions } from './requests.ts';
 import type { RunningCall } from './running-call.ts';
 import { NEWEST_FORM, OLDEST_FORM } from './stored-call.ts';
 import { stampVia } from './via.ts';
+import { type Trunk, waysTo } from './ways.ts';
 
 /** How often load and figures are told, and our own pace is watched. */
 const TICK_MS = 500;
@@ -89,7 +90,12 @@ export interface CallSwitchOptions {
   readonly checkpoints?: boolean;
   readonly log: Logger;
   /** Where there are several data centres: whose users are served here, and for how long a phone is registered. */
-  readonly serving?: ServingHere & { readonly watch: ServingWatch; readonly registrationSec: number };
+  readonly serving?: ServingHere & {
+    readonly watch: ServingWatch;
+    readonly registrationSec: number;
+    /** The ways to other data centres. */
+    readonly trunks: readonly Trunk[];
+  };
   /** The newest form of stored calls that this release reads; an older one in tests of an upgrade. */
   readonly readsForm?: number;
   /** CPU and memory of this process, for the supervisor. */
@@ -167,6 +173,10 @@ export class CallSwitch {
       log,
       bindingsOf: async (account, user) =>
         reachable(await this.#requests.registrar.bindingsOf(account, user), this.#edges.gone),
+      elsewhere: (account, user) =>
+        options.serving === undefined
+          ? []
+          : waysTo(options.serving, options.directories.directories.account(account), user),
       handle: (running, event) => this.#calls.handle(running, event),
       opened: (running, stream, media) => this.#calls.streamOpened(running, stream, media),
       confirmed: () => this.#ownership.doubt,
@@ -393,7 +403,14 @@ export class CallSwitch {
     this.#remember(work.snapshot);
     this.#load.newCall();
     const { running, written } = this.#calls.begin(
-      { id: newCallId(this.#options.random), invite, flow, caller: work.caller, callerDevice: work.device },
+      {
+        id: newCallId(this.#options.random),
+        invite,
+        flow,
+        caller: work.caller,
+        callerDevice: work.device,
+        ...(work.from && { from: work.from }),
+      },
       bundle,
       work.snapshot,
     );

@@ -19,9 +19,11 @@ import {
   type CallEvent,
   type CallRecord,
   callStates,
+  readTrunkCall,
   type Step,
   situationsOf,
   step,
+  type TrunkWay,
 } from '../../src/call/index.ts';
 import type { Binding, DirectorySnapshot, MediaProfileName, User } from '../../src/directory/index.ts';
 import type { Flow, TransportName } from '../../src/link/index.ts';
@@ -41,10 +43,13 @@ export interface PersonOptions {
   readonly phones?: number;
   /** They are all at one address and name no instance, as a phone that was started anew on another port. */
   readonly nameless?: boolean;
+  /** The person has no phone here: a phone for each of these stands for what is behind the trunk to it. */
+  readonly dataCentres?: readonly string[];
 }
 
 export interface CallFlowOptions {
   readonly people?: Record<string, PersonOptions>;
+  readonly regionLock?: string;
   readonly sites?: Partial<Record<string, { prefer256?: boolean; requireMediaEncryption?: boolean }>>;
   /** After every step the owner dies: its commands are carried out again, then the call is told that it was adopted. */
   readonly adoptAfterEachStep?: boolean;
@@ -100,6 +105,7 @@ export class CallFlow {
   steps = 0;
   largestCallBytes = 0;
   readonly #bindings: Binding[] = [];
+  readonly #elsewhere = new Map<string, TrunkWay[]>();
   readonly #random: Random;
   readonly #adopt: boolean;
   readonly #onStep: CallFlowOptions['onStep'];
@@ -113,7 +119,11 @@ export class CallFlow {
     this.#onStep = options.onStep;
     this.#token = new Tokens(new Uint8Array(32)).mint(BUNDLE);
     const people = options.people ?? { alice: { extension: '1001' }, bob: { extension: '1002' } };
-    this.snapshot = snapshotOf(people, options.sites ?? {});
+    const { regionLock } = options;
+    this.snapshot = {
+      ...snapshotOf(people, options.sites ?? {}),
+      ...(regionLock !== undefined && { regionLock }),
+    };
     for (const [name, person] of Object.entries(people)) this.#register(name, person);
   }
 
@@ -262,8 +272,11 @@ export class CallFlow {
       const device = this.snapshot.devices.find(({ userId }) => userId === user?.id);
       if (user === undefined || device === undefined) throw new Error('a stranger calls');
       const id = 'call000000000001' as CallId;
+      const { dataCentre } = event.flow;
+      const from = dataCentre === undefined ? undefined : readTrunkCall(event.message);
+      const call = { id, invite: event.message, flow: event.flow, caller: user, callerDevice: device };
       return this.#keep(
-        beginCall({ id, invite: event.message, flow: event.flow, caller: user, callerDevice: device }, ctx),
+        beginCall(from === undefined ? call : { ...call, from: { dataCentre: dataCentre!, ...from } }, ctx),
       );
     }
     return this.#keep(step(this.call, event, ctx));
@@ -298,6 +311,7 @@ export class CallFlow {
             type: 'bindings',
             user: command.user,
             bindings: this.#bindings.filter(({ userId }) => userId === command.user),
+            elsewhere: this.#elsewhere.get(command.user) ?? [],
           });
           break;
         case 'media-put':
@@ -399,6 +413,10 @@ export class CallFlow {
 
   #register(name: string, person: PersonOptions): void {
     const { extension, transport = 'udp', phones = 1, nameless = false, browser = false } = person;
+    if (person.dataCentres !== undefined) {
+      this.#standsElsewhere(name, extension, person.dataCentres);
+      return;
+    }
     const first = this.phones.size + 1;
     for (let at = 0; at < phones; at++) {
       const phoneName = at === 0 ? name : `${name}${at + 1}`;
@@ -437,7 +455,29 @@ export class CallFlow {
       });
     }
   }
+
+  #standsElsewhere(name: string, extension: string, dataCentres: readonly string[]): void {
+    const ways = dataCentres.map((dataCentre, at): TrunkWay => {
+      const address = `203.0.113.${10 + this.phones.size}`;
+      const flow: Flow = {
+        id: `i:${dataCentre}` as FlowId,
+        edge: EDGE,
+        transport: 'tls',
+        local: { address: '198.51.100.1', port: 5091 },
+        remote: { address, port: 5091 },
+        dataCentre,
+      };
+      const phoneName = at === 0 ? name : `${name}${at + 1}`;
+      const say = (text: string, from: Flow): void => this.deliver(text, from);
+      this.phones.set(phoneName, new ScriptedPhone({ name: phoneName, extension, flow, say }));
+      return { dataCentre, region: regionOf(dataCentre), flow };
+    });
+    this.#elsewhere.set(`user-${name}`, ways);
+  }
 }
+
+/** Whose region is told apart by its name: `ams.eu`. */
+const regionOf = (dataCentre: string): string => dataCentre.split('.')[1] ?? 'eu';
 
 /** The same phone's flow to another edge. */
 const flowAt = (edge: string, flow: Flow): Flow => ({
