@@ -27,7 +27,10 @@ describe('sip-zones/two-dc.yaml', () => {
     ]);
     expect(ams!.zones.map(({ id }) => id)).toEqual(['amsa', 'amsb']);
     expect(fra!.dataCentre).toMatchObject({ id: 'fra', region: 'eu', secondary: 'ams' });
-    expect(fra!.dataCentre?.peers).toEqual([{ id: 'ams', meet: { host: '10.80.2.1', port: 5090 } }]);
+    expect(fra!.dataCentre?.peers).toEqual([
+      { id: 'ams', meet: { host: '10.80.2.1', port: 5090, sip: 5091 } },
+    ]);
+    expect(fra!.dataCentre?.trunks).toEqual([{ id: 'ams', places: [{ host: '10.80.2.1', port: 5091 }] }]);
     expect(ams!.dataCentre).toMatchObject({ id: 'ams', region: 'eu', secondary: 'fra' });
     expect(ams!.places).toEqual(fra!.places);
   });
@@ -99,6 +102,13 @@ describe('mistakes', () => {
       `${lineOf('{ id: amsb')}: zone "fraa" is given twice, first in line ${lineOf('- id: fraa')}`,
       expect.stringContaining('zone "fraa" names "amsa" as its twin, but that names "amsb"'),
     ]);
+  });
+
+  test('calls are taken where the data centre is met, or at ports that there are not', async () => {
+    expect(await problemsOf(['sip: 5091', 'sip: 5090'])).toEqual([
+      `${lineOf('meet: { host: 10.80.1.1')}: the edges of "fra" take calls at 5090, which is where it is met`,
+    ]);
+    expect(await problemsOf(['sip: 5091', 'sip: 65536'])).toHaveLength(1);
   });
 
   test('a data centre twice, its own secondary, a secondary outside a locked region, one meeting place for two', async () => {

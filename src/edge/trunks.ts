@@ -50,6 +50,7 @@ const HELD_MESSAGES = 256;
 interface Connection {
   readonly socket: Socket;
   heardMs: number;
+  hasSpoken: boolean;
 }
 
 interface Peer extends TrunkPeer {
@@ -205,13 +206,14 @@ export class Trunks {
 
   #serve(peer: Peer, socket: Socket): void {
     const rim = this.#rim;
-    const connection: Connection = { socket, heardMs: rim.clock.nowMs() };
+    const connection: Connection = { socket, heardMs: rim.clock.nowMs(), hasSpoken: false };
     const flow = this.#flowOf(peer, socket);
     const framer = new StreamFramer({ maxBodyBytes: rim.limits.messageBytes });
     peer.connections.push(connection);
     rim.log.info({ dataCentre: peer.id, ...flow.remote }, 'edge.trunk_up');
     socket.on('data', (chunk: Buffer) => {
       connection.heardMs = rim.clock.nowMs();
+      connection.hasSpoken = true;
       for (const event of framer.push(chunk)) {
         if (event.type === 'message') rim.receive(flow, event.bytes);
         else if (event.type === 'error') {
@@ -222,6 +224,8 @@ export class Trunks {
       }
     });
     socket.on('close', () => this.#ended(peer, connection));
+    // That we are content with the other's certificate is heard by a first ping.
+    socket.write(PING);
     const held = peer.held;
     peer.held = [];
     for (const bytes of held) socket.write(bytes);
@@ -245,7 +249,10 @@ export class Trunks {
     if (at < 0) return;
     peer.connections.splice(at, 1);
     this.#rim.log.warn({ dataCentre: peer.id }, 'edge.trunk_down');
-    if (peer.connections.length === 0 && peer.attempt === undefined) this.#connect(peer, 0);
+    if (peer.connections.length > 0 || peer.attempt !== undefined) return;
+    // In TLS 1.3 who does not believe our certificate says so by ending what to us was a connection already.
+    if (connection.hasSpoken) this.#connect(peer, 0);
+    else this.#unreachable(peer);
   }
 
   #armWatch(): void {
