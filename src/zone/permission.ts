@@ -62,6 +62,7 @@ export class Permission {
   async begin(): Promise<void> {
     const { clock, leases, holder, log } = this.#options;
     let former: { readonly seen: ZoneSeen; readonly sinceMs: number } | undefined;
+    let isTold = false;
     while (!this.#stopped) {
       try {
         const nowMs = clock.nowMs();
@@ -73,7 +74,8 @@ export class Permission {
           log.info({ former: begun.holder }, 'zone.former_life');
         }
       } catch (error) {
-        log.warn({ error: String(error) }, 'zone.begins_when_the_state_answers');
+        if (!isTold) log.warn({ error: String(error) }, 'zone.begins_when_the_state_answers');
+        isTold = true;
       }
       await new Promise<void>((resolve) => clock.after(RENEW_EVERY_MS, resolve));
     }

@@ -164,6 +164,8 @@ describe.skipIf(why !== undefined)('one pair of zones on two machines', () => {
 
   const marks = (): number[] => phones.map((phone) => phone.received.next);
   const bothUp = ({ zones }: Status): boolean => zones.every(({ state, twinUp }) => state === 'up' && twinUp);
+  const addressesOf = async ({ name }: { readonly name: string }): Promise<string> =>
+    (await run('ip', ['-n', network.namespaceOf(name), '-o', 'address'])).stdout;
   const logsOf = (at: Installation, name: string): string => at.logs()[name] ?? '';
   const endAll = async (ending: readonly Talk[]): Promise<void> => {
     for (const { caller, callee } of ending) {
@@ -252,6 +254,12 @@ describe.skipIf(why !== undefined)('one pair of zones on two machines', () => {
   });
 
   it('a media process dies: its streams go on at the other machine, at their address', async () => {
+    // The address came over with the streams; with the last of them it goes home.
+    expect(await addressesOf(SOUTH)).toContain('10.81.9.1');
+    await endAll(talks);
+    talks = [];
+    await expect.poll(() => addressesOf(NORTH), { timeout: 30_000 }).toContain('10.81.9.1');
+    expect(await addressesOf(SOUTH)).not.toContain('10.81.9.1');
     for (const at of [0, 2, 4, 6]) talks.push(await callAndTalk(phones[at]!, phones[at + 1]!));
     await statusWhen('some of them are at a', ({ zones }) => (zones[0]?.media[0]?.streams ?? 0) >= 4);
     const seen = marks();
