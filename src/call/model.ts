@@ -230,6 +230,8 @@ export interface LegMedia {
     readonly rtcpPort: number;
     /** Of the certificate that media has there. */
     readonly fingerprint?: Fingerprint;
+    /** Names of the codecs that media transcodes between there. */
+    readonly transcodes?: readonly string[];
   };
   /** Of our `o=` line on this leg. */
   readonly sdpId: string;

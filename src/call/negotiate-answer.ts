@@ -3,7 +3,8 @@ import type { SrtpKey } from '../media/index.ts';
 import { answerCrypto, answerDirection, buildAnswer, type LocalAudio, serializeSdp } from '../sdp/index.ts';
 import type { Leg } from './model.ts';
 import { agree, localAudio, noteKeptKey, readOffer, revised } from './negotiate.ts';
-import { commonCodecs, hasVoice, type MediaRefusal, type Terms } from './terms.ts';
+import { hasVoice, type MediaRefusal, relayed, type Terms } from './terms.ts';
+import { answeredCodecs } from './transcoding.ts';
 import { localTransport, takeOfferedTransport } from './webrtc.ts';
 import type { Work } from './work.ts';
 
@@ -18,7 +19,7 @@ export function giveAnswer(
   const read = readOffer(leg, offerText);
   if (!read.ok) return read;
   const { description, audio, protection } = read.value;
-  const codecs = commonCodecs(audio.codecs, terms.codecs);
+  const codecs = answeredCodecs(relayed(audio.codecs), terms.codecs, media.opened?.transcodes);
   if (!hasVoice(codecs)) return failed('no_common_codec');
   const direction = answerDirection(audio.direction, terms.direction);
   const local = localAudio(media, direction, codecs, terms.ptimeMs);

@@ -16,6 +16,7 @@ import {
 import type { Leg, LegMedia, MediaPolicy, OwnOffer } from './model.ts';
 import { agree, localAudio, noteKeptKey, revised } from './negotiate.ts';
 import { hasVoice, type MediaRefusal, payloadTypesOf, relayed, type Terms } from './terms.ts';
+import { offeredCodecs } from './transcoding.ts';
 import { localTransport, newIce, newTlsId, offersWebrtc, takeAnsweredTransport } from './webrtc.ts';
 import type { Work } from './work.ts';
 
@@ -26,7 +27,8 @@ export const offersSecureProfile = ({ profile, encryptionRequired }: MediaPolicy
 /** Our offer on a leg, the first one or a later one. */
 export function makeOffer(work: Work, leg: Leg, terms: Terms): Result<string, MediaRefusal> {
   const { media, mediaPolicy } = leg;
-  const local = localAudio(media, terms.direction, payloadTypesOf(media, terms.codecs), terms.ptimeMs);
+  const codecs = terms.own === true ? terms.codecs : offeredCodecs(terms.codecs, media.opened?.transcodes);
+  const local = localAudio(media, terms.direction, payloadTypesOf(media, codecs), terms.ptimeMs);
   if (local === undefined) return failed('no_port');
   if (!media.agreed && mediaPolicy.profile === 'plain' && mediaPolicy.encryptionRequired) {
     return failed('encryption_required');

@@ -144,8 +144,14 @@ function streamOpened(work: Work, { opened }: Event<'media-opened'>): void {
     work.commands.push({ type: 'media-close', streams: [opened.stream] });
     return;
   }
-  const { address, port, rtcpPort, fingerprint } = opened;
-  leg.media.opened = { address, port, rtcpPort, ...(fingerprint === undefined ? {} : { fingerprint }) };
+  const { address, port, rtcpPort, fingerprint, transcodes } = opened;
+  leg.media.opened = {
+    address,
+    port,
+    rtcpPort,
+    ...(fingerprint === undefined ? {} : { fingerprint }),
+    ...(transcodes === undefined ? {} : { transcodes }),
+  };
   if (leg.media.renewal?.ready === false) placeFound(work, leg);
   inviteReadyDevices(work);
 }

@@ -14,11 +14,13 @@ export type MediaRefusal =
   | 'bad_answer'
   | 'no_port';
 
-/** What the other leg shall hear of an offer or an answer; media goes through without transcoding, so codecs pass as they are. */
+/** What the other leg shall hear of an offer or an answer. */
 export interface Terms {
   readonly codecs: readonly StreamCodec[];
   readonly direction: Direction;
   readonly ptimeMs?: number;
+  /** What is agreed on the leg itself: nothing else is to be offered with it. */
+  readonly own?: true;
 }
 
 /** RED's and retransmission's parameters name payload types of their own leg: they cannot pass unread. */
@@ -39,6 +41,7 @@ export const agreedTerms = (leg: Leg): Terms => ({
 export const ownTerms = ({ media }: Leg): Terms => ({
   codecs: media.codecs,
   direction: media.direction,
+  own: true,
   ...(media.ptimeMs === undefined ? {} : { ptimeMs: media.ptimeMs }),
 });
 

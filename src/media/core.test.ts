@@ -97,7 +97,14 @@ describe('what a switch says of streams', () => {
   test('the reply says where the peer may send, and comes after the twin was told', async () => {
     const { core, mirrored } = newCore();
     const opened = await core.put(spec('s', { rtcpMux: true }), 'a1');
-    expect(opened).toEqual({ stream: 's', media: 'a', address: '192.0.2.7', port: 20_002, rtcpPort: 20_002 });
+    expect(opened).toMatchObject({
+      stream: 's',
+      media: 'a',
+      address: '192.0.2.7',
+      port: 20_002,
+      rtcpPort: 20_002,
+    });
+    expect(opened.transcodes).toEqual(expect.arrayContaining(['pcmu', 'pcma']));
     expect(mirrored).toEqual(['epoch bundle0001 1', 'put s']);
   });
 

@@ -1,3 +1,4 @@
+import { availableCodecs } from '../audio/index.ts';
 import {
   type BundleId,
   type Clock,
@@ -104,6 +105,7 @@ export class MediaCore {
       address: stream.local.address,
       port: stream.local.port,
       rtcpPort: stream.spec.rtcpMux ? stream.local.port : stream.local.port + 1,
+      transcodes: availableCodecs(),
       ...this.#options.fingerprint(stream.spec),
       ...linkKeys(stream.spec),
     };

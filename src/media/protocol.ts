@@ -227,6 +227,8 @@ export interface StreamOpened {
   readonly rtcpPort: number;
   /** Of our DTLS certificate, which both of a pair have (`a=fingerprint`, SHA-256), where the process has one. */
   readonly fingerprint?: { readonly hash: 'sha-256'; readonly value: string };
+  /** Names of the codecs that this process transcodes between; absent: none. */
+  readonly transcodes?: readonly string[];
   /** Of a link's end: what it sends and receives under. */
   readonly keys?: { readonly sendKey: SrtpKey; readonly receiveKey: SrtpKey };
 }

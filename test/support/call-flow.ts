@@ -88,6 +88,8 @@ export class CallFlow {
   reportsLost = false;
   /** Set for a media process without a certificate. */
   withoutDtls = false;
+  /** Between which codecs media transcodes. */
+  transcodes: readonly string[] | undefined;
   /** Set while media is slow: streams open only with `releaseMedia`, and a close before that finds nothing. */
   holdMedia = false;
   readonly #held: CallCommand[] = [];
@@ -384,6 +386,7 @@ export class CallFlow {
         address: '198.51.100.9',
         port,
         rtcpPort: port + 1,
+        ...(this.transcodes === undefined ? {} : { transcodes: this.transcodes }),
         ...(this.withoutDtls ? {} : { fingerprint: certificates[(stream.dtls?.association ?? 0) % 2]! }),
       },
     });

@@ -1,0 +1,87 @@
+import { type Codec, isAuxiliary, sameCodec } from '../sdp/index.ts';
+import { commonCodecs, hasVoice } from './terms.ts';
+
+/*
+ * Two legs keep one codec whenever they have one in common; media transcodes only what must be (PH-CALL-25). So a leg is offered what the
+ * other one has, in its order, and behind that what media can make of it.
+ */
+
+/** In the order in which they are offered. The first one goes out under 111, as browsers have it. */
+const OURS: readonly Codec[] = [
+  { payloadType: 111, name: 'opus', clockRateHz: 48_000, channels: 2, fmtp: 'useinbandfec=1' },
+  { payloadType: 9, name: 'g722', clockRateHz: 8000, channels: 1 },
+  { payloadType: 0, name: 'pcmu', clockRateHz: 8000, channels: 1 },
+  { payloadType: 8, name: 'pcma', clockRateHz: 8000, channels: 1 },
+  { payloadType: 18, name: 'g729', clockRateHz: 8000, channels: 1, fmtp: 'annexb=no' },
+];
+
+const KEYS = 'telephone-event';
+/** Digits, and nothing of modems (RFC 4733 §3.2). */
+const DIGITS = '0-15';
+const FIRST_DYNAMIC = 96;
+const LAST_DYNAMIC = 127;
+
+/**
+ * What a leg is offered of `codecs`, which the other leg has, where media can transcode between codecs of these names: those, and ours
+ * behind them. Keypad events come along with each clock rate, if the other leg has any (RFC 4733 §2.1).
+ */
+export function offeredCodecs(
+  codecs: readonly Codec[],
+  transcodes: readonly string[] | undefined,
+): readonly Codec[] {
+  if (transcodes === undefined || !codecs.some(({ name }) => transcodes.includes(name))) return codecs;
+  const added = OURS.filter(
+    (ours) => transcodes.includes(ours.name) && !codecs.some((codec) => sameCodec(codec, ours)),
+  );
+  const all = [...codecs];
+  const add = (codec: Codec): void => {
+    const payloadType = freePayloadType(all, codec.payloadType);
+    if (payloadType !== undefined) all.push({ ...codec, payloadType });
+  };
+  for (const codec of added) add(codec);
+  if (!codecs.some(({ name }) => name === KEYS)) return all;
+  for (const clockRateHz of new Set(added.map((codec) => codec.clockRateHz)))
+    if (!all.some((codec) => codec.name === KEYS && codec.clockRateHz === clockRateHz))
+      add({
+        payloadType: clockRateHz === 8000 ? 101 : 110,
+        name: KEYS,
+        clockRateHz,
+        channels: 1,
+        fmtp: DIGITS,
+      });
+  return all;
+}
+
+/**
+ * What of an offer is taken when the other leg has agreed to `answered`: what they have in common; failing that, all of it that media can
+ * transcode. Without a voice among them there is nothing to talk with.
+ */
+export function answeredCodecs(
+  offered: readonly Codec[],
+  answered: readonly Codec[],
+  transcodes: readonly string[] | undefined,
+): Codec[] {
+  const common = commonCodecs(offered, answered);
+  const isOurs = ({ name }: Codec): boolean => transcodes?.includes(name) === true;
+  if (hasVoice(common) || !answered.some(isOurs)) return common;
+  const voices = offered.filter((codec) => !isAuxiliary(codec) && isOurs(codec));
+  const clocks = new Set(voices.map(({ clockRateHz }) => clockRateHz));
+  const keys = answered.some(({ name }) => name === KEYS)
+    ? offered.filter(({ name, clockRateHz }) => name === KEYS && clocks.has(clockRateHz))
+    : [];
+  return [...voices.map(withOurParameters), ...keys];
+}
+
+/** What `a=fmtp` says is what its sender wants to get. */
+function withOurParameters({ fmtp: _, ...codec }: Codec): Codec {
+  const fmtp = OURS.find((ours) => sameCodec(ours, codec))?.fmtp;
+  return fmtp === undefined ? codec : { ...codec, fmtp };
+}
+
+function freePayloadType(taken: readonly Codec[], wanted: number): number | undefined {
+  const isFree = (type: number): boolean => !taken.some(({ payloadType }) => payloadType === type);
+  if (isFree(wanted)) return wanted;
+  // A static number means what it means (RFC 3551 §6).
+  for (let type = FIRST_DYNAMIC; type <= LAST_DYNAMIC; type++) if (isFree(type)) return type;
+  return undefined;
+}
