@@ -103,10 +103,16 @@ export class MediaPair {
     data: Omit<SupervisorToMedia[Kind], 'reply'>,
   ): Promise<HandedOver> {
     let client: LinkClient | undefined;
-    const channel = await new Promise<Channel>((onChannel) => {
+    const connected = new Promise<Channel>((onChannel) => {
       client = this.#link(id, 'zone', onChannel);
     });
+    // Killed before it has greeted, it would be waited for until its next life.
+    const ended = this.ended(id).then(() => {
+      throw new Error(`media ${id} has ended`);
+    });
+    ended.catch(() => {});
     try {
+      const channel = await Promise.race([connected, ended]);
       return (await channel.request({ kind, data }, 10_000)).data as HandedOver;
     } finally {
       client?.close();
