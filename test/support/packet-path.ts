@@ -49,7 +49,7 @@ export class PacketPath {
     },
     event: (event) => this.events.push(event),
   };
-  readonly #relay = new Relay(this.#port);
+  readonly relay = new Relay(this.#port);
 
   put(spec: StreamSpec): Stream {
     const known = this.graph.get(spec.id);
@@ -79,6 +79,18 @@ export class PacketPath {
     return this.#sent;
   }
 
+  /** What has left since the last call of this or of the others. */
+  left(): Sent[] {
+    const sent = this.#sent;
+    this.#sent = [];
+    return sent;
+  }
+
+  /** The twin should know the stream as it is now. */
+  note(stream: Stream): void {
+    this.#port.note(stream);
+  }
+
   stream(id: string): Stream {
     return this.graph.get(id as StreamId)!;
   }
@@ -90,7 +102,7 @@ export class PacketPath {
     packet.copy(slot);
     this.#sent = [];
     const source = parseAddress(address, Number(port))!;
-    this.#relay.receive(this.stream(id), onRtcp, slot, packet.length, source, this.nowMs);
+    this.relay.receive(this.stream(id), onRtcp, slot, packet.length, source, this.nowMs);
     return this.#sent;
   }
 }
