@@ -192,12 +192,11 @@ export class StreamDtls implements DtlsTransport {
         return;
       }
       this.#untold = false;
-      port.event({
-        type: 'transport',
-        stream: this.#stream.id,
-        state: 'connected',
-        suite: association.keys!.sendKey.suite,
-      });
+      const { id, ice, rtp } = this.#stream;
+      const { suite } = association.keys!.sendKey;
+      // A path that is still to be nominated says it then.
+      if (ice === undefined || rtp.confirmed)
+        port.event({ type: 'transport', stream: id, state: 'connected', suite });
     }
     if (session.state === 'closed' && this.#closedMs < 0) this.#closedMs = nowMs;
     this.#send(port);

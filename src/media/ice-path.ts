@@ -122,7 +122,12 @@ function usePath(port: RelayPort, stream: Stream, agent: IceAgent, to: UdpAddres
   rtp.known = rtp.confirmed = true;
   // With DTLS nothing flows before its keys: it says so itself, the first time.
   if (agent.said !== 'connected' && (stream.spec.dtls === undefined || stream.sender !== undefined))
-    port.event({ type: 'transport', stream: stream.id, state: 'connected' });
+    port.event({
+      type: 'transport',
+      stream: stream.id,
+      state: 'connected',
+      ...(stream.association.keys && { suite: stream.association.keys.sendKey.suite }),
+    });
   agent.said = 'connected';
   port.note(stream);
   if (moved) stream.dtls?.tick(port, nowMs);

@@ -20,6 +20,7 @@ export const FAIL_WITHOUT_CERTIFICATE = 2;
 export const BIO_RESET = 1;
 export const BIO_PENDING = 10;
 export const WANT_READ = 2;
+export const SYSTEM_CALL = 5;
 export const ZERO_RETURN = 6;
 /** Reasons from here on are alerts of the peer, by their numbers. */
 export const ALERT_REASONS = 1000;

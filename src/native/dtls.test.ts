@@ -299,6 +299,18 @@ describe('what a network does', () => {
   });
 });
 
+test('a record too short for its cipher harms no association', () => {
+  const [a, b] = [client(), server()];
+  a.start();
+  talk(a, b);
+  const short = Buffer.concat([Buffer.from([22, 254, 253, 0, 1, 0, 0, 0, 0, 9, 9, 0, 14]), Buffer.alloc(14)]);
+  b.receive(short, short.length);
+  expect(b.state).toBe('connected');
+  a.close();
+  talk(a, b);
+  expect(b.state).toBe('closed');
+});
+
 test('a context says what is wrong with a certificate or key', () => {
   const library = loadDtls('process')!;
   expect(() => library.newContext({ ...ours, keyPem: theirs.keyPem })).toThrow(/key/);

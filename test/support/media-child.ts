@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import type { Logger, MediaId } from '../../src/base/index.ts';
 import { startMedia } from '../../src/media/index.ts';
-import { systemClock, systemRandom } from '../../src/native/index.ts';
+import { type DtlsIdentity, systemClock, systemRandom } from '../../src/native/index.ts';
 
 export interface MediaChildOptions {
   readonly id: string;
@@ -10,6 +10,7 @@ export interface MediaChildOptions {
   readonly directory: string;
   readonly first: number;
   readonly last: number;
+  readonly dtls?: readonly DtlsIdentity[];
 }
 
 const options = JSON.parse(process.argv[2] ?? '{}') as MediaChildOptions;
@@ -23,6 +24,7 @@ const media = await startMedia({
   listenPath: join(options.directory, `${options.id}.sock`),
   mirrorPath: join(options.directory, `${options.id}.mirror`),
   twinMirror: join(options.directory, `${options.twin}.mirror`),
+  ...(options.dtls && { dtls: options.dtls }),
   clock: systemClock,
   random: systemRandom,
   log,

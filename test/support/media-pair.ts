@@ -16,7 +16,7 @@ import type {
   StreamsFound,
   SupervisorToMedia,
 } from '../../src/media/index.ts';
-import { systemClock, systemRandom } from '../../src/native/index.ts';
+import { type DtlsIdentity, systemClock, systemRandom } from '../../src/native/index.ts';
 
 const LOADER = new URL('./typescript-loader.mjs', import.meta.url).href;
 const CHILD = fileURLToPath(new URL('./media-child.ts', import.meta.url));
@@ -37,15 +37,21 @@ export class MediaPair {
   readonly #watchers = new Set<() => void>();
   readonly #firstPort: number;
   readonly #ports: number;
+  readonly #dtls: readonly DtlsIdentity[];
 
-  private constructor(firstPort: number, ports: number) {
+  private constructor(firstPort: number, ports: number, dtls: readonly DtlsIdentity[]) {
+    this.#dtls = dtls;
     this.#firstPort = firstPort;
     this.#ports = ports;
   }
 
   /** Each process has that many ports. */
-  static async start(firstPort: number, ports = 1000): Promise<MediaPair> {
-    const pair = new MediaPair(firstPort, ports);
+  static async start(
+    firstPort: number,
+    ports = 1000,
+    dtls: readonly DtlsIdentity[] = [],
+  ): Promise<MediaPair> {
+    const pair = new MediaPair(firstPort, ports, dtls);
     await Promise.all([pair.startProcess('a'), pair.startProcess('b')]);
     for (const id of ['a', 'b']) pair.#connect(id);
     await pair.until(() => pair.#channels.size === 2 && pair.#standingBy('a') && pair.#standingBy('b'));
@@ -56,7 +62,14 @@ export class MediaPair {
   async startProcess(id: string): Promise<void> {
     const twin = id === 'a' ? 'b' : 'a';
     const first = this.#firstPort + (id === 'a' ? 0 : this.#ports);
-    const options = { id, twin, directory: this.directory, first, last: first + this.#ports - 1 };
+    const options = {
+      id,
+      twin,
+      directory: this.directory,
+      first,
+      last: first + this.#ports - 1,
+      dtls: this.#dtls,
+    };
     const child = fork(CHILD, [JSON.stringify(options)], { execArgv: ['--import', LOADER] });
     this.#children.set(id, child);
     let ready = false;

@@ -48,6 +48,11 @@ export function strongestTone(payloads: readonly Buffer[], law: Law): number | u
   for (const payload of payloads) {
     for (let i = 0; i < payload.length; i++) samples.push(i < MARK_LENGTH ? 0 : decode(payload[i]!));
   }
+  return toneOf(samples);
+}
+
+/** The same of samples at 8 kHz. */
+export function toneOf(samples: readonly number[]): number | undefined {
   if (samples.length === 0) return undefined;
   const energy = samples.reduce((sum, sample) => sum + sample * sample, 0);
   let best = 0;
