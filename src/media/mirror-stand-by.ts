@@ -116,8 +116,13 @@ export class MirrorStandBy {
       log: this.#log,
       window: MIRROR_WINDOW,
       refuse: (peer) => (peer.role === 'media' ? undefined : 'media processes alone stand by for each other'),
-      onChannel: (channel) => this.#serve(wireOf(channel, this.#clock), 0),
+      onChannel: (channel) => this.serveDistant(wireOf(channel, this.#clock)),
     });
+  }
+
+  /** An owner on another machine has connected. */
+  serveDistant(wire: MirrorWire): void {
+    this.#serve(wire, 0);
   }
 
   *#all(): Iterable<Owner> {
@@ -232,7 +237,7 @@ export class MirrorStandBy {
     switch (message.kind) {
       case 'hello':
         owner.id = message.id;
-        this.#isBack(message.id);
+        if (owner.distant) this.#isBack(owner, message.id);
         this.#log.info({ media: message.id, pid: owner.pid }, 'media.standing-by');
         break;
       case 'put':
@@ -276,8 +281,14 @@ export class MirrorStandBy {
     }
   }
 
-  /** It says all that it has anew; what it had before would only be in the way. */
-  #isBack(media: MediaId): void {
+  /** It says all that it has anew; what it had before, be it by a connection whose end is not noticed yet, would only be in the way. */
+  #isBack(owner: Owner, media: MediaId): void {
+    for (const [socket, before] of [...this.#owners]) {
+      if (before === owner || before.id !== media) continue;
+      this.#owners.delete(socket);
+      socket.close();
+      this.#drop(before, [...before.streams.keys()]);
+    }
     const before = this.#lost.get(media);
     if (before === undefined) return;
     this.#lost.delete(media);
