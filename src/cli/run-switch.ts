@@ -1,6 +1,6 @@
 import type { SwitchId } from '../base/index.ts';
 import { watchDirectories, watchServing } from '../directory/index.ts';
-import { bootId } from '../native/index.ts';
+import { bootId, moderateTurns } from '../native/index.ts';
 import { loadOrCreateKeyFile, openVault, sealer } from '../state/index.ts';
 import { startSwitch, type Trunk } from '../switch/index.ts';
 import { pairKeyFile, switchSocket, zoneSocket } from './paths.ts';
@@ -8,6 +8,7 @@ import { doorOf, placeOf } from './places.ts';
 import type { Plan } from './plan.ts';
 import { type ProcessContext, pairSecret, tokensOf, zoneNamed, zoneOfSwitch } from './process-context.ts';
 import { openAdoptersState } from './state-engine.ts';
+import { SIGNALLING_TURNS } from './turns.ts';
 import { usageMeter } from './usage.ts';
 
 /** A phone that was sent to the other data centre looks here again no sooner. */
@@ -34,6 +35,7 @@ function trunksOf({ edges, dataCentre }: Plan): Trunk[] {
 
 export async function runSwitch(context: ProcessContext, id: string): Promise<() => Promise<void>> {
   const { plan, self, clock, random, log } = context;
+  moderateTurns(SIGNALLING_TURNS);
   const zone = zoneOfSwitch(plan, id);
   const state = await openAdoptersState(context, zone);
   // Machines share no file.

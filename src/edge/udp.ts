@@ -2,6 +2,7 @@ import type { FlowId } from '../base/index.ts';
 import type { Flow } from '../link/index.ts';
 import {
   formatAddress,
+  noteTurn,
   openUdpLoop,
   type PacketBatch,
   parseAddress,
@@ -122,6 +123,7 @@ export class UdpListeners {
     socket.resume((batch: PacketBatch) => {
       // The state may be asked, and the loop's callback is none in which promises settle by themselves.
       settleSoon();
+      noteTurn();
       for (let at = 0; at < batch.count; at++) {
         const source = batch.sources[at]!;
         if (isProxy && !isProxy(source)) {

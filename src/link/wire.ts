@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Clock, Timer } from '../base/index.ts';
+import { atEndOfTurn, noteTurn } from '../native/index.ts';
 
 /** What a connection needs of the bytes' carrier. The connection sets the three handlers before anything can arrive. */
 export interface Wire {
@@ -45,7 +46,7 @@ export function socketWire(socket: Socket, clock: Clock): Wire {
       return socket.destroyed || socket.writableLength < CONGESTED_BYTES;
     },
     // After the poll phase: everything that this turn's packets caused goes out together.
-    soon: setImmediate,
+    soon: atEndOfTurn,
     // Copying a few hundred bytes is cheaper than Node's and the kernel's handling of a list of chunks.
     flush: write,
     end() {
@@ -58,7 +59,10 @@ export function socketWire(socket: Socket, clock: Clock): Wire {
     onDrain() {},
     onEnd() {},
   };
-  socket.on('data', (bytes: Buffer) => wire.onBytes(bytes));
+  socket.on('data', (bytes: Buffer) => {
+    noteTurn();
+    wire.onBytes(bytes);
+  });
   socket.on('drain', () => wire.onDrain());
   socket.on('error', (cause) => {
     error = cause;

@@ -52,6 +52,7 @@ export {
   type SignalName,
 } from './process.ts';
 export { systemRandom } from './random.ts';
+export { atEndOfTurn, type Moderation, moderateTurns, noteTurn } from './turns.ts';
 export {
   LONGEST_PACKET_BYTES,
   type PacketBatch,
