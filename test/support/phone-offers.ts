@@ -84,8 +84,8 @@ export class Offers {
   }
 
   /**
-   * A re-INVITE with our present SDP, or with none (`late`: the peer offers). 491 is tried again after RFC 3261 §14.1's pause unless
-   * `retry` is false.
+   * A re-INVITE with our present SDP, or with none (`late`: the peer offers). 491 is tried again after RFC 3261 §14.1's pause, 500
+   * after its Retry-After, unless `retry` is false.
    */
   async reinvite(options: ReinviteOptions): Promise<SipResponse> {
     const leg = this.#call.leg;
@@ -113,17 +113,25 @@ export class Offers {
       },
     );
     this.#offering = false;
-    if (response.status !== 491 || options.retry === false) {
+    const pauseMs = options.retry === false ? undefined : this.#pauseMs(response);
+    if (pauseMs === undefined) {
       this.#afterOffer(response);
       return response;
     }
-    // §14.1: who owns the Call-ID waits 2.1 to 4 s, the other up to 2 s, in steps of 10 ms.
-    const pauseMs =
-      this.#call.direction === 'out'
-        ? 2100 + 10 * randomBelow(this.#core.random, 191)
-        : 10 * randomBelow(this.#core.random, 201);
     await new Promise<void>((resolve) => this.#core.clock.after(pauseMs, resolve));
     return this.#call.end === undefined && !this.#call.ending ? this.reinvite(options) : response;
+  }
+
+  /** After which pause the same may be asked again; undefined: not at all. */
+  #pauseMs(response: SipResponse): number | undefined {
+    // §14.2: our re-INVITE before this one is still open there. Its connection ended before the answer came.
+    const [retryAfter] = headerValues(response, 'Retry-After');
+    if (response.status === 500 && retryAfter !== undefined) return 1000 * Number.parseInt(retryAfter, 10);
+    if (response.status !== 491) return undefined;
+    // §14.1: who owns the Call-ID waits 2.1 to 4 s, the other up to 2 s, in steps of 10 ms.
+    return this.#call.direction === 'out'
+      ? 2100 + 10 * randomBelow(this.#core.random, 191)
+      : 10 * randomBelow(this.#core.random, 201);
   }
 
   /** An UPDATE (RFC 3311), with an offer or without SDP. */
