@@ -15,6 +15,15 @@ export interface Timer {
   cancel(): void;
 }
 
+/**
+ * How long until the next beat of `periodMs`, which all processes of a machine have in common: what they do now and then they do together, so
+ * that an idle machine is woken seldom and finds its caches warm. `phaseMs` later than the beat itself.
+ */
+export function untilBeat(clock: Clock, periodMs: number, phaseMs = 0): number {
+  const sinceMs = (clock.nowMs() - phaseMs) % periodMs;
+  return periodMs - (sinceMs < 0 ? sinceMs + periodMs : sinceMs);
+}
+
 /** A clock for tests and the simulator: time stands still until `advance` or `runNext` is called. */
 export class VirtualClock implements Clock {
   #nowMs: number;

@@ -3,7 +3,7 @@
  * SIP message to its bundle. Nothing here does I/O.
  */
 export { encodeBase32 } from './base32.ts';
-export { type Clock, type Timer, VirtualClock } from './clock.ts';
+export { type Clock, type Timer, untilBeat, VirtualClock } from './clock.ts';
 export { TwinlineError } from './errors.ts';
 export * from './ids.ts';
 export { type Logger, silentLogger } from './log.ts';

@@ -1,13 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { isIPv6 } from 'node:net';
-import type { MediaId } from '../base/index.ts';
+import { type MediaId, untilBeat } from '../base/index.ts';
 import { connectLink, type ZoneToChild, type ZoneToMedia } from '../link/index.ts';
 import { type SupervisorToMedia, startMedia } from '../media/index.ts';
 import { dtlsCertificateFiles, mediaSocket, mirrorSocket, zoneSocket } from './paths.ts';
 import { doorOf, placeOf } from './places.ts';
 import { type ProcessContext, zoneNamed, zoneOfMedia } from './process-context.ts';
 
-const STATS_MS = 1000;
+/** As often as the supervisor would ask otherwise whether we live. */
+const STATS_MS = 500;
 
 export async function runMedia(context: ProcessContext, id: string): Promise<() => Promise<void>> {
   const { plan, self, clock, random, log } = context;
@@ -72,11 +73,11 @@ export async function runMedia(context: ProcessContext, id: string): Promise<() 
         }
       }),
   });
-  let timer = clock.after(STATS_MS, tell);
+  let timer = clock.after(untilBeat(clock, STATS_MS), tell);
   function tell(): void {
     const { streams, addresses, cpuPercent, rssKib } = media.status();
     link.channel?.send({ kind: 'stats', data: { streams, addresses, cpuPercent, rssKib } });
-    timer = clock.after(STATS_MS, tell);
+    timer = clock.after(untilBeat(clock, STATS_MS), tell);
   }
   return async () => {
     timer.cancel();

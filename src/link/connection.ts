@@ -9,7 +9,7 @@ import type { Wire } from './wire.ts';
 export const DEFAULT_WINDOW: Window = { frames: 1024, bytes: 4 << 20 };
 /** A peer that connected and does not say who it is is let go. */
 const GREETING_MS = 5000;
-const ACKNOWLEDGE_MS = 250;
+const ACKNOWLEDGE_MS = 5000;
 /** Our frames are bounded by the window; answers, which are not, by this. */
 const MAX_UNREAD_BYTES = 16 << 20;
 

@@ -22,8 +22,8 @@ export interface LinkOptions {
   /** Bounds of what is queued and not yet acknowledged, per lane. Default 1024 frames, 4 MiB (`priority` 1 MiB). */
   readonly window?: { readonly frames: number; readonly bytes: number };
   /**
-   * How long an acknowledgement waits for data that leaves anyway; at most twice as long. Default 250: it is owed to the
-   * peer's window, and a quarter of that leaves at once. Short where the peer passes unacknowledged frames on to another.
+   * How long an acknowledgement waits for data that leaves anyway; at most twice as long. Default 5000: it is owed to the
+   * peer's window only, and a quarter of that leaves at once. Short where the peer passes unacknowledged frames on to another.
    */
   readonly acknowledgeMs?: number;
 }

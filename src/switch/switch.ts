@@ -13,6 +13,7 @@ import {
   type Timer,
   type Tokens,
   TwinlineError,
+  untilBeat,
   type ZoneId,
 } from '../base/index.ts';
 import { summaryOf } from '../call/index.ts';
@@ -62,7 +63,6 @@ import { type Trunk, waysTo } from './ways.ts';
 
 /** How often load and figures are told, and our own pace is watched. */
 const TICK_MS = 500;
-const STATS_EVERY_TICKS = 2;
 /** A loop that stood still for longer may have lost its bundles meanwhile: it asks before it says another word. */
 const OWN_JUMP_MS = 1_000;
 /** Longer than letting go and adopting take together. */
@@ -124,8 +124,7 @@ export class CallSwitch {
   #form = OLDEST_FORM;
   /** The whole zone's load as the supervisor last said, and ours at that moment. */
   #zoneLoad: { load: number; own: number } | undefined;
-  #ticks = 0;
-  #lastTickMs: number;
+  #tickDueMs = 0;
   #timer: Timer | undefined;
   readonly #stopHearing: (() => void) | undefined;
   #snapshots = new Map<string, DirectorySnapshot>();
@@ -238,8 +237,7 @@ export class CallSwitch {
         this.#edges.send(flow, text, remote === undefined ? {} : { remote });
       },
     });
-    this.#lastTickMs = clock.nowMs();
-    this.#timer = clock.after(TICK_MS, () => this.#tick());
+    this.#tickLater();
   }
 
   get callCount(): number {
@@ -465,9 +463,7 @@ export class CallSwitch {
   // --- pace and figures -----------------------------------------------------------------------------------------------
 
   #tick(): void {
-    const nowMs = this.#options.clock.nowMs();
-    const stoodStillMs = nowMs - this.#lastTickMs - TICK_MS;
-    this.#lastTickMs = nowMs;
+    const stoodStillMs = this.#options.clock.nowMs() - this.#tickDueMs;
     this.#load.late(stoodStillMs);
     if (stoodStillMs > OWN_JUMP_MS) {
       this.#options.log.warn({ stoodStillMs: Math.round(stoodStillMs) }, 'switch.own_loop_stood_still');
@@ -477,8 +473,16 @@ export class CallSwitch {
     for (const edge of this.#edges.gone) this.#onEdge(edge, false);
     const load = this.#loadOfZone();
     if (Math.abs(load - this.#toldLoad) >= 0.01) this.#tellLoad();
-    if (++this.#ticks % STATS_EVERY_TICKS === 0) this.#tellStats();
-    this.#timer = this.#options.clock.after(TICK_MS, () => this.#tick());
+    // Each time, so that the supervisor need not ask whether we live.
+    this.#tellStats();
+    this.#tickLater();
+  }
+
+  #tickLater(): void {
+    const { clock } = this.#options;
+    const delayMs = untilBeat(clock, TICK_MS);
+    this.#tickDueMs = clock.nowMs() + delayMs;
+    this.#timer = clock.after(delayMs, () => this.#tick());
   }
 
   /** What the supervisor said, moved on by what happened here since. */

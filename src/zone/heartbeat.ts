@@ -1,8 +1,10 @@
-import type { Clock, Logger, Timer } from '../base/index.ts';
+import { type Clock, type Logger, type Timer, untilBeat } from '../base/index.ts';
 import type { Channel, ProcessRef } from '../link/index.ts';
 import { PATIENCE_MS, type ProcessFacts, type ProcessWatch, standingOf } from './process-facts.ts';
 
 const INTERVAL_MS = 500;
+/** After the beat on which our children speak of their own accord. */
+const PHASE_MS = 100;
 /** A frozen process is found within this and one interval; the whole take-over then ends well within 3 s. */
 const SILENT_AFTER_MS = PATIENCE_MS.stopped;
 /** From then on the machine is asked about whoever is silent: twice before anybody is judged. */
@@ -93,7 +95,7 @@ export class Heartbeat {
         this.#ask(watched);
       }
     }
-    this.#timer = this.#clock.after(INTERVAL_MS, () => this.#tick());
+    this.#timer = this.#clock.after(untilBeat(this.#clock, INTERVAL_MS, PHASE_MS), () => this.#tick());
   }
 
   #isWell(watched: Watched): void {
