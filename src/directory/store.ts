@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { AccountId, Clock, Logger } from '../base/index.ts';
+import { type AccountId, type Clock, type Logger, untilBeat } from '../base/index.ts';
 import type { StateKey, StatePort } from '../state/index.ts';
 import type { AccountDraft } from './compile.ts';
 import { type Directories, indexDirectories } from './lookup.ts';
@@ -76,7 +76,7 @@ export async function takeSnapshot(state: StatePort, snapshot: DirectorySnapshot
 
 /** A given snapshot of an account, as an adopter of a call that began under it needs. */
 export async function snapshotNumbered(
-  state: StatePort,
+  state: Pick<StatePort, 'get'>,
   account: AccountId,
   number: number,
 ): Promise<DirectorySnapshot | undefined> {
@@ -105,15 +105,17 @@ export interface DirectoryWatch {
  * their index.
  */
 export async function watchDirectories(
-  state: StatePort,
+  state: Pick<StatePort, 'get' | 'list' | 'onChanged'>,
   options: {
     readonly clock: Clock;
     readonly log: Logger;
     readonly pollMs?: number;
     readonly onChange?: (directories: Directories) => void;
+    /** Resolves without having read: for a process that serves also without a directory. */
+    readonly later?: boolean;
   },
 ): Promise<DirectoryWatch> {
-  const { clock, log, pollMs = 1000, onChange } = options;
+  const { clock, log, pollMs = 1000, onChange, later = false } = options;
   let snapshots = new Map<string, DirectorySnapshot>();
   let directories = indexDirectories([]);
   let closed = false;
@@ -141,15 +143,15 @@ export async function watchDirectories(
     return looking;
   };
 
-  await refresh();
+  if (!later) await refresh();
   // Where the state tells of changes they are seen at once; looking now and then stays, for what is not told.
   const stopHearing = state.onChanged?.(INSTALLATION, 'directory', () => void refresh().catch(() => {}));
-  let timer = clock.after(pollMs, poll);
+  let timer = clock.after(later ? 0 : untilBeat(clock, pollMs), poll);
   function poll(): void {
     refresh()
       .catch((error: unknown) => log.warn({ error: String(error) }, 'directory not read; the last one stays'))
       .finally(() => {
-        if (!closed) timer = clock.after(pollMs, poll);
+        if (!closed) timer = clock.after(untilBeat(clock, pollMs), poll);
       });
   }
   return {

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { bundle, EdgeBench, phoneFlow, request, response } from '../../test/support/edge-core.ts';
 import { seededRandom } from '../base/index.ts';
 import { CALL_INDEX_ACCOUNT, type Flow } from '../link/index.ts';
+import type { EdgeCoreOptions } from './options.ts';
 
 async function pair(options: ConstructorParameters<typeof EdgeBench>[0] = {}) {
   const bench = new EdgeBench(options);
@@ -43,7 +44,7 @@ test('registrations are spread over all switches, and each phone stays with one'
   for (let phone = 0; phone < 2_000; phone++) {
     for (const cseq of [1, 2])
       bench.receive(request('REGISTER', { callId: `${phone}-4711@192.0.2.10`, cseq }));
-    if (phone % 100 === 0) await bench.pass(10);
+    await bench.pass(20);
   }
   await bench.pass(10);
   for (const { got } of switches) {
@@ -52,6 +53,116 @@ test('registrations are spread over all switches, and each phone stays with one'
     const calls = got.map(({ text }) => /Call-ID: (.*)/.exec(text)![1]);
     expect(new Set(calls).size).toBe(calls.length / 2);
   }
+});
+
+test('many registrations are given to one switch after the other by slices of time, as many to each', async () => {
+  const { bench, switches, b1 } = await pair({ limits: { unlimitedSources: ['192.0.2.10'] } });
+  const order: number[] = [];
+  const phones = async (from: number, to: number) => {
+    for (let phone = from; phone < to; phone++) {
+      const before = switches.map(({ got }) => got.length);
+      bench.receive(request('REGISTER', { callId: `${phone}-4711@192.0.2.10` }));
+      await bench.pass(1);
+      for (const [at, { got }] of switches.entries()) if (got.length > before[at]!) order.push(at);
+    }
+  };
+  await phones(0, 200);
+  const before = switches.map(({ got }) => got.length);
+  order.length = 0;
+  await phones(1_000, 3_000);
+  for (const [at, { got }] of switches.entries()) {
+    expect(got.length - before[at]!).toBeGreaterThan(475);
+    expect(got.length - before[at]!).toBeLessThan(525);
+  }
+  const changes = order.filter((one, at) => at > 0 && one !== order[at - 1]).length;
+  expect(order).toHaveLength(2_000);
+  expect(changes).toBeGreaterThan(190);
+  expect(changes).toBeLessThan(205);
+
+  b1.load(0.2, true);
+  await bench.pass(2);
+  const drained = b1.got.length;
+  await phones(5_000, 5_400);
+  expect(b1.got.length).toBe(drained);
+  expect(order).toHaveLength(2_400);
+
+  // Few again: each phone has its switch.
+  await bench.pass(1_000);
+  for (let again = 0; again < 3; again++) {
+    bench.receive(request('REGISTER', { callId: 'quiet-4711@192.0.2.10', cseq: again + 1 }));
+    await bench.pass(200);
+  }
+  const quiet = switches.map(({ got }) => got.filter(({ text }) => text.includes('quiet-4711')).length);
+  expect(quiet.sort()).toEqual([0, 0, 0, 3]);
+});
+
+describe('without credentials', () => {
+  const challenge: NonNullable<EdgeCoreOptions['challenge']> = ({ method, headers }) => {
+    if (headers.some(({ name }) => name.endsWith('uthorization') || name === 'AUTHORIZATION'))
+      return undefined;
+    return method === 'REGISTER'
+      ? { status: 401, headers: [{ name: 'WWW-Authenticate', value: 'Digest realm="x"' }] }
+      : { status: 407, headers: [{ name: 'Proxy-Authenticate', value: 'Digest realm="x"' }] };
+  };
+
+  test('registrations and calls are challenged at the edge, and nothing of them reaches a switch', async () => {
+    const { bench, switches } = await pair({ challenge });
+    bench.receive(request('REGISTER', { callId: 'reg' }));
+    bench.receive(invite(1));
+    await bench.pass(10);
+    expect(bench.toClients.map(({ text }) => text.split('\r\n', 1)[0])).toEqual([
+      'SIP/2.0 401 Unauthorized',
+      'SIP/2.0 407 Proxy Authentication Required',
+    ]);
+    expect(bench.toClients[0]!.text).toContain('WWW-Authenticate: Digest realm="x"\r\n');
+    expect(bench.toClients[0]!.text).toContain('received=192.0.2.10');
+    // The ACK of such an answer ends here as well (RFC 3261 §17.2.3).
+    const toTag = /^To: .*;tag=(\S+)/m.exec(bench.toClients[1]!.text)![1]!;
+    bench.receive(request('ACK', { callId: 'call-1@phone', toTag }));
+    // The same again gets the same tag.
+    bench.receive(invite(1));
+    await bench.pass(10);
+    expect(bench.toClients[2]!.text).toContain(`;tag=${toTag}`);
+    expect(switches.flatMap(({ got }) => got)).toEqual([]);
+    expect(bench.count('challenged_total{status="407"}')).toBe(2);
+  });
+
+  test('whoever gives them, in whatever spelling, is for a switch to judge', async () => {
+    const { bench, switches } = await pair({ challenge });
+    for (const [at, name] of ['Authorization', 'authorization', 'AUTHORIZATION'].entries())
+      bench.receive(request('REGISTER', { callId: `r${at}`, headers: [`${name}: Digest username="1001"`] }));
+    bench.receive(invite(1, { headers: ['Proxy-Authorization: Digest username="1001"'] }));
+    await bench.pass(10);
+    expect(switches.flatMap(({ got }) => got)).toHaveLength(4);
+    expect(bench.toClients).toEqual([]);
+  });
+
+  test('an emergency call, a request within a call, a malformed one and one of another data centre go to a switch', async () => {
+    const { bench, switches } = await pair({ challenge });
+    bench.receive(invite(1, { uri: 'sip:112@demo.twinline.test' }));
+    bench.receive(invite(2, { toTag: 'someone' }));
+    bench.receive(invite(3), { ...phoneFlow(), dataCentre: 'west' } as Flow);
+    bench.receive(
+      request('REGISTER', { callId: 'r', headers: ['Expires: soon'] }).replace(
+        'Max-Forwards: 70',
+        'Max-Forwards: many',
+      ),
+    );
+    await bench.pass(10);
+    expect(switches.flatMap(({ got }) => got)).toHaveLength(4);
+  });
+
+  test('where no switch would take the call it is refused at once', async () => {
+    const { bench, a1, b1 } = await pair({ challenge });
+    a1.load(0.9);
+    b1.load(0.9);
+    await bench.pass(10);
+    bench.receive(invite(1));
+    expect(bench.toClients[0]!.text).toMatch(/^SIP\/2\.0 503 /);
+    // Registrations are served up to the whole load.
+    bench.receive(request('REGISTER', { callId: 'reg' }));
+    expect(bench.toClients[1]!.text).toMatch(/^SIP\/2\.0 401 /);
+  });
 });
 
 test('a zone above half of its load gets no new call, and takes all of them when its twin is gone', async () => {

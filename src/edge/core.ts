@@ -44,7 +44,7 @@ export class EdgeCore {
       transports,
       counters,
       owners: new Owners(limits.bundles),
-      spread: new Spread(limits),
+      spread: new Spread(limits, clock),
       transactions: new TransactionMap(clock, limits, counters),
       lookups: new Lookups({ state, clock, counters }),
       sources: new Sources(clock, limits),
@@ -54,7 +54,7 @@ export class EdgeCore {
       recovery: { sinceMs: clock.nowMs() },
     };
     this.#delivery = new Delivery(this.#parts);
-    this.#router = new Router(this.#parts, this.#delivery);
+    this.#router = new Router(this.#parts, this.#delivery, options.challenge);
     this.#switches = new Switches(this.#parts, this.#delivery, this.#router);
     this.#isScanner = scannerPattern(limits.scanners);
   }

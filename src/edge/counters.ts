@@ -50,6 +50,7 @@ const HELP = {
   emergency_over_reserve_total:
     'Emergency calls that counted as ordinary ones because the reserve was used up.',
   refused_total: 'Requests answered at the edge, by status and reason.',
+  challenged_total: 'Requests without credentials that were asked for them at the edge, by status.',
   dropped_total: 'Messages met with silence, by reason.',
   stale_total: 'Frames of a switch refused because another holds the bundle.',
   adopted_total: 'Bundles that moved to another switch.',

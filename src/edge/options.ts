@@ -1,5 +1,6 @@
 import type { Clock, EdgeId, FlowId, Logger, Random, SwitchId, Tokens, ZoneId } from '../base/index.ts';
-import type { RemoteDoor, TransportName } from '../link/index.ts';
+import type { Flow, RemoteDoor, TransportName } from '../link/index.ts';
+import type { SipHeader, SipRequest } from '../sip/index.ts';
 import type { StatePort } from '../state/index.ts';
 import type { DoorOptions } from './door.ts';
 import type { EdgeLimits } from './limits.ts';
@@ -20,12 +21,20 @@ export interface Transports {
   close(flow: FlowId, reason: string): void;
 }
 
+/** The answer that asks for credentials; undefined where a switch is to judge. Must not throw. */
+export type Challenge = (
+  request: SipRequest,
+  flow: Flow,
+) => { readonly status: number; readonly headers: readonly SipHeader[] } | undefined;
+
 export interface EdgeCoreOptions {
   readonly id: EdgeId;
   readonly transports: Transports;
   readonly tokens: Tokens;
   /** For the Call-ID + From-tag index, asked only when the transaction map was lost with an edge. */
   readonly state?: Pick<StatePort, 'get'>;
+  /** Absent: switches ask for credentials themselves. */
+  readonly challenge?: Challenge | undefined;
   /** What differs from `DEFAULT_LIMITS`. */
   readonly limits?: Partial<EdgeLimits>;
   readonly clock: Clock;

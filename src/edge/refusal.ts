@@ -19,13 +19,14 @@ export function refuse(
   flow: Flow,
   request: SipRequest,
   status: number,
-  options: { reason?: string; retryAfterSec?: number } = {},
+  options: { reason?: string; retryAfterSec?: number; headers?: readonly SipHeader[] } = {},
 ): { bytes: Uint8Array; remote: Address | undefined } {
-  const { reason, retryAfterSec } = options;
+  const { reason, retryAfterSec, headers } = options;
   const { request: marked, remote, branch } = markVia(flow, request);
   const response = createResponse(marked, status, {
     toTag: statelessTag(branch + (callIdOf(request) ?? '')),
     ...(reason !== undefined && { reason }),
+    ...(headers !== undefined && { headers }),
     ...(retryAfterSec !== undefined && { headers: { 'Retry-After': String(retryAfterSec) } }),
   });
   return { bytes: toBytes(serialize(response)), remote };

@@ -1,8 +1,10 @@
 import type { BundleId } from '../base/index.ts';
 import type { Flow } from '../link/index.ts';
 import { isEmergencyUri, type Peeked } from '../sip/index.ts';
+import { Challenges } from './challenges.ts';
 import type { Delivery } from './delivery.ts';
 import { PROMPT_MS } from './lookups.ts';
+import type { Challenge } from './options.ts';
 import { isRecovering, isTrusted, type Parts } from './parts.ts';
 import { isStatelessTag } from './refusal.ts';
 import type { Place, Spreading } from './spread.ts';
@@ -16,12 +18,14 @@ export class Router {
   readonly #parts: Parts;
   readonly #delivery: Delivery;
   readonly #emergency: ReadonlySet<string>;
+  readonly #challenges: Challenges;
   #emergencyReserve: number;
   #reserveFilledMs: number;
 
-  constructor(parts: Parts, delivery: Delivery) {
+  constructor(parts: Parts, delivery: Delivery, challenge?: Challenge) {
     this.#parts = parts;
     this.#delivery = delivery;
+    this.#challenges = new Challenges(parts, challenge);
     this.#emergency = new Set(parts.limits.emergency);
     this.#emergencyReserve = parts.limits.emergencyPerSec;
     this.#reserveFilledMs = parts.clock.nowMs();
@@ -49,6 +53,8 @@ export class Router {
     // The ACK of our own refusal (RFC 3261 §17.2.3: it would end a transaction that we do not keep).
     else if (seen.method === 'ACK' && isStatelessTag(seen.toTag))
       counters.add('dropped_total', 'reason="ack_of_refusal"');
+    else if (!isEmergencyUri(seen.uri ?? '', this.#emergency) && this.#challenges.answers(flow, bytes, seen))
+      return;
     else if (followsTransaction(seen)) this.#byTransaction(flow, bytes, seen);
     else this.#spreadOther(flow, bytes, seen);
   }

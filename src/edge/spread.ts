@@ -1,7 +1,8 @@
-import type { SwitchId, ZoneId } from '../base/index.ts';
+import type { Clock, SwitchId, ZoneId } from '../base/index.ts';
 import type { Channel } from '../link/index.ts';
 import type { EdgeLimits } from './limits.ts';
 import type { Unanswered } from './pace.ts';
+import { Slices } from './slices.ts';
 
 /** A live switch, from its greeting to the end of its channel. */
 export interface Place {
@@ -30,15 +31,18 @@ export type Spreading = 'sent' | 'busy' | 'nobody';
  * Spreads new work. New calls go round robin over the zones that are open to them, and inside a zone over its switches
  * (PH-ZONE-02, 03): strict turns, so that the evenness is not left to chance. Everything else goes by a hash of its key
  * (rendezvous hashing), which is even over many phones, leaves the turns of the calls alone, and brings a retransmission,
- * a request with credentials and a refresh to the switch that knows the first one, without a table.
+ * a request with credentials and a refresh to the switch that knows the first one, without a table. Any switch can serve them: where many
+ * come, the switches take turns by slices of time instead.
  */
 export class Spread {
   readonly #zones: Zone[] = [];
   readonly #limits: Pick<EdgeLimits, 'pairedLoad' | 'aloneLoad'>;
+  readonly #slices: Slices;
   #turn = 0;
 
-  constructor(limits: Pick<EdgeLimits, 'pairedLoad' | 'aloneLoad'>) {
+  constructor(limits: Pick<EdgeLimits, 'pairedLoad' | 'aloneLoad'>, clock: Clock) {
     this.#limits = limits;
+    this.#slices = new Slices(clock);
   }
 
   get zones(): readonly Zone[] {
@@ -83,6 +87,9 @@ export class Spread {
   /** Registrations and other requests out of any call: never refused below 100 % load. */
   other(key: string, send: (place: Place) => boolean): Spreading {
     if (this.#zones.length === 0) return 'nobody';
+    const turn = this.#slices.next();
+    const inTurn = turn === undefined ? undefined : this.#placeOf(turn);
+    if (inTurn !== undefined && send(inTurn)) return 'sent';
     const hash = hashText(key);
     const ranked: { place: Place; rank: number }[] = [];
     for (const zone of this.#zones) {
@@ -95,6 +102,26 @@ export class Spread {
     }
     ranked.sort((a, b) => b.rank - a.rank);
     return ranked.some(({ place }) => send(place)) ? 'sent' : 'busy';
+  }
+
+  #placeOf(turn: number): Place | undefined {
+    // Zone by zone, so that neither has two slices in a row.
+    const serving = this.#zones.filter((zone) => inService(zone) && loadOf(zone) < this.#limits.aloneLoad);
+    const zone = serving[turn % serving.length];
+    const places = zone?.places.filter(({ draining }) => !draining) ?? [];
+    return places[Math.floor(turn / serving.length) % places.length];
+  }
+
+  /** Whether a new call would find a switch. */
+  get takesCalls(): boolean {
+    return this.#zones.some(
+      (zone) => this.isOpen(zone) && zone.places.some((place) => !place.draining && place.unanswered.isOpen),
+    );
+  }
+
+  /** Whether other requests would. */
+  get servesOthers(): boolean {
+    return this.#zones.some((zone) => loadOf(zone) < this.#limits.aloneLoad);
   }
 
   /** Whether the zone takes new calls: up to half of its capacity, so that its twin's calls find room (PH-ZONE-07). */

@@ -4,5 +4,6 @@
  */
 export type { Authentication, Credentials } from './authenticate.ts';
 export { bindingsOf, countRegistrations } from './bindings.ts';
+export { type Challenge, challenger } from './challenge.ts';
 export { type RegisterInput, type RegisterOutcome, register } from './register.ts';
 export { Registrar, type RegistrarOptions } from './registrar.ts';

@@ -17,7 +17,7 @@ import {
 import type { Flow } from '../link/index.ts';
 import { answerChallenge, createRequest, hashHa1, header, type SipRequest } from '../sip/index.ts';
 import { MemoryCluster } from '../state/index.ts';
-import { type Authentication, bindingsOf, Registrar } from './index.ts';
+import { type Authentication, bindingsOf, challenger, Registrar } from './index.ts';
 
 const DOMAIN = 'demo.test';
 const snapshot = {
@@ -139,6 +139,51 @@ describe('a challenge', () => {
     const answer = answerChallenge(challenge, options);
     const who = await b.authenticate(registration('1002', answer), flow, directories, 'registrar');
     expect(who.kind === 'verified' && who.user.extension).toBe('1002');
+  });
+
+  test('may be given by a process that verifies nobody, and is answered to either zone', async () => {
+    const ask = challenger({
+      directories: { directories },
+      pairSecret: new Uint8Array(32).fill(7),
+      clock,
+      serverName: 'Twinline',
+    });
+    const flow = flowFrom('10.0.0.1');
+    for (const name of ['1001', '1002', 'nobody']) {
+      const given = ask(registration(name), flow)!;
+      const own = await a.authenticate(registration(name), flow, directories, 'registrar');
+      expect(given.status).toBe(401);
+      expect(given.headers[0]!.name).toBe('WWW-Authenticate');
+      expect(given.headers[0]!.value).toBe(challengeOf(own));
+      const answer = answerChallenge(given.headers[0]!.value, {
+        user: name,
+        password: `demo-${name}`,
+        method: 'REGISTER',
+        uri: `sip:${DOMAIN}`,
+        cnonce: 'c',
+      });
+      const answered = registration(name, answer);
+      const who = await b.authenticate(answered, flow, directories, 'registrar');
+      expect(who.kind).toBe(name === 'nobody' ? 'wrong' : 'verified');
+      // To another address the nonce is worth nothing.
+      const overheard = await b.authenticate(answered, flowFrom('10.0.0.2'), directories, 'registrar');
+      expect(overheard.kind).toBe(name === 'nobody' ? 'wrong' : 'stale');
+      expect(ask(answered, flow)).toBeUndefined();
+    }
+    // Credentials for another realm are none, and without a directory nothing is to be said.
+    expect(
+      ask(
+        registration('1001', 'Digest username="1001", realm="other", nonce="n", uri="sip:x", response="r"'),
+        flow,
+      )?.status,
+    ).toBe(401);
+    const before = challenger({
+      directories: { directories: indexDirectories([]) },
+      pairSecret: new Uint8Array(32).fill(7),
+      clock,
+      serverName: 'Twinline',
+    });
+    expect(before(registration('1001'), flow)).toBeUndefined();
   });
 
   test('as a proxy asks for other headers', async () => {

@@ -14,6 +14,7 @@ import type { DirectorySnapshot } from '../../src/directory/index.ts';
 import { indexDirectories } from '../../src/directory/index.ts';
 import { type Address, EdgeCore } from '../../src/edge/index.ts';
 import type { Channel, ProcessRef } from '../../src/link/index.ts';
+import { challenger } from '../../src/registrar/index.ts';
 import {
   type Lease,
   MemoryCluster,
@@ -55,6 +56,7 @@ export type Role = ChildRole | 'zone' | 'edge';
 export type ZoneName = 'a' | 'b';
 export type EdgeName = 'edge1' | 'edge2';
 const SWITCHES_PER_ZONE = 2;
+const PAIR_SECRET = Buffer.alloc(32, 7);
 const edges: readonly EdgeName[] = ['edge1', 'edge2'];
 
 /** Where phones reach an edge. */
@@ -257,10 +259,22 @@ export class World {
       clock: process.clock,
       random: this.random,
       log: this.#log(process),
+      // The other leaves it to the switches, as an edge does that has not read the directory yet.
+      ...(id === 'edge1' && { challenge: this.#challenger(process) }),
     });
     this.edges.set(id, { process, core });
     this.network.serve({ id: id as EdgeId, address, process, core });
     this.links.serve(`edge ${id}`, process, (channel) => core.connected(fenceWatch.watch(channel)));
+  }
+
+  #challenger({ clock }: SimProcess) {
+    const directories = indexDirectories([this.#options.directory]);
+    return challenger({
+      directories: { directories },
+      pairSecret: PAIR_SECRET,
+      clock,
+      serverName: 'Twinline',
+    });
   }
 
   #spawn(role: string, id: string): SimProcess {
@@ -343,7 +357,7 @@ export class World {
       state: this.#state(process, zone),
       sealer: this.sealer,
       tokens: this.#tokens,
-      pairSecret: Buffer.alloc(32, 7),
+      pairSecret: PAIR_SECRET,
       directories: { directories, refresh: async () => {}, close: () => {} },
       serverName: 'Twinline',
       ...(this.#options.readsForm?.[zone] !== undefined && { readsForm: this.#options.readsForm[zone] }),
