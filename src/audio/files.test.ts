@@ -9,8 +9,11 @@ import { createAssets } from './assets.ts';
 import { availableCodecs } from './codecs.ts';
 import { decodeFile } from './decode-file.ts';
 import { openDecodeThread } from './decode-thread.ts';
+import { createDtmfDetector } from './dtmf-detector.ts';
 import { levelDbov } from './mix.ts';
 import type { SampleRateHz } from './pcm.ts';
+import { openPlayback } from './playback.ts';
+import { openSounds } from './sounds.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sounds-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -293,4 +296,32 @@ test('a thread decodes one file after another; one that is broken or takes too l
   expect(lengths).toEqual([1600, 'two:', 290]);
   thread.close();
   expect((await decode('four', ownWav(ramp))).ok).toBe(false);
+}, 240_000);
+
+test('a playback of a file, keys and a spoken text is ready together, and heard in its order', async () => {
+  const root = mkdtempSync(join(folder, 'sounds-'));
+  writeFileSync(join(root, 'ramp.wav'), ownWav(ramp));
+  const sounds = openSounds({
+    clock: new VirtualClock(),
+    folder: root,
+    decode: decodeFile,
+    speech: { speak: async (text) => ok({ name: text, bytes: ownWav(new Int16Array(3200).fill(1000)) }) },
+  });
+  const items = [{ asset: 'ramp.wav' }, { digits: '42#' }, { speech: 'hello' }];
+  const opened = await openPlayback({ items, times: 1 }, 16_000, sounds);
+  if (!opened.ok) throw new Error(opened.error.message);
+  const { value: player } = opened;
+  expect(player.durationMs).toBe(100 + 3 * 200 + 200);
+  const detector = createDtmfDetector(16_000);
+  const out = new Int16Array(320);
+  let digits = '';
+  for (let ms = 0; player.read(ms, out); ms += 20) {
+    digits += detector.detect(out)?.digit ?? '';
+    if (ms === 0) expect(out[100]).toBe(1000);
+    if (ms === 800) expect(out[0]).toBe(1000);
+  }
+  expect(digits).toBe('42#');
+  const missing = await openPlayback({ items: [{ asset: '../ramp.wav' }], times: 1 }, 16_000, sounds);
+  expect(!missing.ok && missing.error.code).toBe('asset_refused');
+  sounds.close();
 });

@@ -51,6 +51,7 @@ export {
 } from './playback.ts';
 export type { AudioProblem } from './problem.ts';
 export { createResampler, type Resampler } from './resample.ts';
+export { openSounds, type Sounds, type SoundsOptions } from './sounds.ts';
 export { createSpeech, type Speech, type SpeechEngine, type SpeechOptions } from './speech.ts';
 export type { ToneName } from './tone-plan.ts';
 export {

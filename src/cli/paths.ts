@@ -16,6 +16,8 @@ export const mediaSocket = (data: string, id: string): string => join(runDir(dat
 /** Where a media process stands by for its twin. */
 export const mirrorSocket = (data: string, id: string): string => join(runDir(data), `mirror-${id}.sock`);
 
+/** Prompts and music: files that `plays` names. */
+export const assetDir = (data: string): string => join(data, 'assets');
 export const databaseFile = (data: string): string => join(data, 'twinline.db');
 /** Signs tokens and nonces; shared by the pair. */
 export const pairSecretFile = (data: string): string => join(keyDir(data), 'pair.secret');

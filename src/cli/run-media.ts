@@ -1,9 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { isIPv6 } from 'node:net';
+import { openSounds } from '../audio/index.ts';
 import { type MediaId, untilBeat } from '../base/index.ts';
 import { connectLink, type ZoneToChild, type ZoneToMedia } from '../link/index.ts';
 import { type SupervisorToMedia, startMedia } from '../media/index.ts';
-import { dtlsCertificateFiles, mediaSocket, mirrorSocket, zoneSocket } from './paths.ts';
+import { assetDir, dtlsCertificateFiles, mediaSocket, mirrorSocket, zoneSocket } from './paths.ts';
 import { doorOf, placeOf } from './places.ts';
 import { type ProcessContext, zoneNamed, zoneOfMedia } from './process-context.ts';
 
@@ -18,6 +19,7 @@ export async function runMedia(context: ProcessContext, id: string): Promise<() 
   // The twin's media process of the same place stands by for this one.
   const twinZone = zoneNamed(plan, zone.twin);
   const twin = twinZone.media[index];
+  const sounds = openSounds({ clock, folder: assetDir(plan.data) });
   const media = await startMedia({
     id: id as MediaId,
     addresses: isIPv6(address) ? { 6: address } : { 4: address },
@@ -33,6 +35,7 @@ export async function runMedia(context: ProcessContext, id: string): Promise<() 
       certificatePem: readFileSync(certificate, 'utf8'),
       keyPem: readFileSync(key, 'utf8'),
     })),
+    sounds,
     clock,
     random,
     log,
@@ -83,5 +86,6 @@ export async function runMedia(context: ProcessContext, id: string): Promise<() 
     timer.cancel();
     link.close('the media process ends');
     await media.stop();
+    sounds.close();
   };
 }
