@@ -1,0 +1,212 @@
+import { Inviter, Registerer, RegistererState, SessionState, UserAgent, Web } from '/sip.js';
+
+/** Tells the test, in order: what the session, the transport and the peer connection do, and what is heard. */
+const tell = (type, detail = {}) => window.tell({ type, ...detail });
+
+const audio = new AudioContext();
+let options;
+let userAgent;
+let registerer;
+let session;
+let frames;
+
+/** What it says instead of a microphone's sound. */
+function voice() {
+  const oscillator = audio.createOscillator();
+  oscillator.frequency.value = options.toneHz;
+  const gain = audio.createGain();
+  gain.gain.value = 0.25;
+  const destination = audio.createMediaStreamDestination();
+  oscillator.connect(gain).connect(destination);
+  oscillator.start();
+  return destination.stream;
+}
+
+function listen(track) {
+  const stream = new MediaStream([track]);
+  // Chromium decodes a remote track only while an element plays it.
+  const element = new Audio();
+  element.srcObject = stream;
+  element.muted = true;
+  element.play();
+  const listener = new AudioWorkletNode(audio, 'listener');
+  listener.port.onmessage = ({ data }) => tell('heard', data);
+  audio.createMediaStreamSource(stream).connect(listener);
+}
+
+/** Everything of the peer connection that a take-over must leave alone. */
+function watch(connection) {
+  const on = (target, name, say) => target.addEventListener(name, () => tell(name, { state: say() }));
+  on(connection, 'iceconnectionstatechange', () => connection.iceConnectionState);
+  on(connection, 'connectionstatechange', () => connection.connectionState);
+  connection.addEventListener('track', ({ track, receiver, transceiver }) => {
+    frames = new Worker('/frames.js');
+    receiver.transform = new RTCRtpScriptTransform(frames, {});
+    listen(track);
+    const transport = receiver.transport ?? transceiver.sender.transport;
+    if (transport === null) return;
+    on(transport, 'statechange', () => `dtls ${transport.state}`);
+    on(transport.iceTransport, 'selectedcandidatepairchange', () => {
+      const pair = transport.iceTransport.getSelectedCandidatePair();
+      return `${pair?.local.candidate} -> ${pair?.remote.candidate}`;
+    });
+  });
+}
+
+function makeDescriptionHandler(of, handlerOptions) {
+  const factory = Web.defaultSessionDescriptionHandlerFactory(async () => voice());
+  const handler = factory(of, handlerOptions);
+  watch(handler.peerConnection);
+  return handler;
+}
+
+function follow(one) {
+  session = one;
+  one.delegate = {
+    onInvite: (request) => tell('reinvite', { body: request.body }),
+    onInfo: (info) => {
+      tell('info', { body: info.request.body });
+      info.accept();
+    },
+    onBye: (bye) => {
+      tell('bye', { reason: bye.incomingByeRequest?.message?.getHeader('Reason') });
+    },
+  };
+  one.stateChange.addListener((state) => tell('session', { state }));
+}
+
+const mayReject = (what) => (error) => {
+  tell('problem', { what, text: String(error) });
+  throw error;
+};
+
+/** Resolves with the status of the answer to a re-INVITE. */
+const reinvite = (handlerOptions) =>
+  new Promise((resolve, reject) => {
+    session.sessionDescriptionHandlerOptionsReInvite = handlerOptions;
+    session
+      .invite({
+        sessionDescriptionHandlerOptions: handlerOptions,
+        requestDelegate: {
+          onAccept: ({ message }) => resolve({ status: message.statusCode, body: message.body }),
+          onReject: ({ message }) => resolve({ status: message.statusCode, body: message.body }),
+        },
+      })
+      .catch(reject);
+  });
+
+window.phone = {
+  /** Resolves when it is registered. */
+  async start(given) {
+    options = given;
+    await audio.audioWorklet.addModule('/listener.js');
+    await audio.resume();
+    userAgent = new UserAgent({
+      uri: UserAgent.makeURI(`sip:${options.user}@${options.domain}`),
+      authorizationUsername: options.user,
+      authorizationPassword: options.password,
+      transportOptions: { server: options.server, keepAliveInterval: 20 },
+      sessionDescriptionHandlerFactory: makeDescriptionHandler,
+      sessionDescriptionHandlerFactoryOptions: { iceGatheringTimeout: 1000 },
+      logBuiltinEnabled: false,
+      logConnector: (level, category, _label, content) => {
+        if (level === 'warn' || level === 'error') tell('log', { text: `${category}: ${content}` });
+      },
+      delegate: {
+        onInvite: (invitation) => {
+          follow(invitation);
+          tell('invited', { from: invitation.remoteIdentity.uri.user, body: invitation.body });
+          if (options.answer === 'auto') invitation.accept().catch(mayReject('accept'));
+        },
+        onDisconnect: (error) => tell('disconnected', { text: String(error) }),
+      },
+    });
+    await userAgent.start();
+    registerer = new Registerer(userAgent, { expires: 600 });
+    await new Promise((resolve, reject) => {
+      registerer.stateChange.addListener((state) => {
+        if (state === RegistererState.Registered) resolve();
+      });
+      registerer
+        .register({
+          requestDelegate: {
+            onReject: ({ message }) => reject(new Error(`REGISTER got ${message.statusCode}`)),
+          },
+        })
+        .catch(reject);
+    });
+  },
+
+  /** Resolves when the INVITE has left. */
+  async call(user) {
+    const inviter = new Inviter(userAgent, UserAgent.makeURI(`sip:${user}@${options.domain}`));
+    follow(inviter);
+    await inviter.invite({
+      requestDelegate: {
+        onReject: ({ message }) => tell('rejected', { status: message.statusCode }),
+        onAccept: ({ message }) => tell('accepted', { body: message.body }),
+      },
+    });
+  },
+
+  accept: () => session.accept(),
+
+  async hangUp() {
+    switch (session.state) {
+      case SessionState.Established:
+        await session.bye();
+        return;
+      case SessionState.Initial:
+      case SessionState.Establishing:
+        await (session instanceof Inviter ? session.cancel() : session.reject());
+    }
+  },
+
+  hold: () => reinvite({ hold: true }),
+  resume: () => reinvite({ hold: false }),
+  restartIce: () => reinvite({ offerOptions: { iceRestart: true } }),
+
+  /** RFC 4733, by the browser's own means. */
+  press: (digits) => session.sessionDescriptionHandler.sendDtmf(digits, { duration: 120, interToneGap: 80 }),
+
+  /** Frames that came and the longest time without one, since the last reset. */
+  arrival: (reset) =>
+    new Promise((resolve) => {
+      const { port1, port2 } = new MessageChannel();
+      port1.onmessage = ({ data }) => resolve(data);
+      frames.postMessage(reset ? 'reset' : 'read', [port2]);
+    }),
+
+  async stats() {
+    const connection = session.sessionDescriptionHandler.peerConnection;
+    const all = [...(await connection.getStats()).values()];
+    const of = (type, more = () => true) => all.find((one) => one.type === type && more(one)) ?? {};
+    const transport = of('transport');
+    const inbound = of('inbound-rtp');
+    const codec = of('codec', ({ id }) => id === inbound.codecId);
+    const local = of('local-candidate', ({ id }) => {
+      const pair = of('candidate-pair', (one) => one.id === transport.selectedCandidatePairId);
+      return id === pair.localCandidateId;
+    });
+    return {
+      ice: transport.iceState,
+      dtls: transport.dtlsState,
+      role: transport.dtlsRole,
+      cipher: transport.dtlsCipher,
+      srtp: transport.srtpCipher,
+      pairChanges: transport.selectedCandidatePairChanges,
+      localUfrag: transport.iceLocalUsernameFragment,
+      localAddress: local.address,
+      codec: codec.mimeType,
+      packetsReceived: inbound.packetsReceived,
+      packetsLost: inbound.packetsLost,
+      concealedSamples: inbound.concealedSamples,
+      silentConcealedSamples: inbound.silentConcealedSamples,
+    };
+  },
+
+  async stop() {
+    await registerer?.unregister().catch(() => {});
+    await userAgent?.stop();
+  },
+};
