@@ -78,8 +78,8 @@ export class Phone implements PhoneCore {
     this.random = options.random ?? systemRandom;
     this.waitMs = options.waitMs ?? 5000;
     this.answerMode = options.answer ?? { mode: 'auto' };
-    // RFC 7118 §5: a browser does not know its address.
-    this.#host = `${randomText(this.random, 12)}.invalid`;
+    // Below `.invalid` it would be taken for a browser, which it is not: it knows neither ICE nor DTLS.
+    this.#host = `${randomText(this.random, 12)}.phones.example`;
     this.received = new Seen<Received>(options.user, ({ message }) => tellMessage(message));
     this.calls = new Seen<PhoneCall>(options.user, (call) => `a call from ${header(call.invite, 'From')}`);
     this.flowEvents = new Seen<string>(options.user, (event) => event);
