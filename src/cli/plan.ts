@@ -6,6 +6,7 @@ import type { Places } from '../directory/index.ts';
 import type { TransportName } from '../link/index.ts';
 import {
   type MachineTopology,
+  type MarkingTopology,
   mediaPortsOf,
   type PortRange,
   type Topology,
@@ -33,6 +34,8 @@ export interface Plan {
   readonly state: StateTopology;
   /** How long an established call waits for a phone that no connection leads to. */
   readonly keepLostPhoneMs?: number;
+  /** Code points of what leaves us (PH-QOS-03). */
+  readonly marking: MarkingTopology;
   /** Control's plain HTTP door: on loopback, whatever the SIP listeners bind. */
   readonly http: { readonly address: string; readonly port: number };
   /** Where RTP is received. */
@@ -151,6 +154,7 @@ export function makePlan(options: {
     }),
     state: topology.state,
     ...(topology.keepLostPhonesSec !== undefined && { keepLostPhoneMs: topology.keepLostPhonesSec * 1000 }),
+    marking: topology.marking,
     http: { address: loopback, port: portBase + topology.http.plain },
     mediaAddress: bind.reachedBy,
     configPath: options.configPath,

@@ -27,6 +27,7 @@ export async function runEdge(context: ProcessContext, id: string): Promise<() =
       transport,
       address,
       port,
+      dscp: plan.marking.signalling,
       ...(advertise !== undefined && { advertise: { host: advertise } }),
       ...(door !== undefined && { door: { proxies: door } }),
       ...((transport === 'tls' || transport === 'wss') && { tls }),

@@ -25,6 +25,7 @@ export async function runMedia(context: ProcessContext, id: string): Promise<() 
     addresses: isIPv6(address) ? { 6: address } : { 4: address },
     linkAddresses: plan.zones.flatMap(({ media: all }) => all.flatMap((one) => one.address ?? [])),
     movingAddress: plan.machine !== undefined,
+    limits: { dscp: plan.marking.media },
     portRange: { first: ports.from, last: ports.to },
     listenPath: mediaSocket(plan.data, id),
     remoteDoor: doorOf(plan, 'media', id),

@@ -46,6 +46,10 @@ export async function topologySchemas() {
     ).min(1, 'must name at least one edge'),
     http: record({ plain: offset(), tls: offset() }),
     'keep-lost-phones': wholeNumber(1, 3600).optional(),
+    marking: record({
+      media: wholeNumber(0, 63).optional(),
+      signalling: wholeNumber(0, 63).optional(),
+    }).optional(),
     'media-ports': matching(/^[0-9]{1,5}-[0-9]{1,5}$/, 'a range such as 16384-32767'),
     zones: list(
       record({

@@ -30,12 +30,19 @@ export interface Topology {
   readonly mediaPorts: PortRange;
   /** How long an established call waits for a phone that no connection leads to, seconds; absent: 60. */
   readonly keepLostPhonesSec?: number;
+  readonly marking: MarkingTopology;
   readonly zones: readonly ZoneTopology[];
   readonly state: StateTopology;
   /** Absent in a file of one data centre. */
   readonly dataCentre?: DataCentreTopology;
   /** Regions and zones of the whole file. */
   readonly places: Places;
+}
+
+/** Differentiated services code points (RFC 2474); 0: best effort, as if it were not marked. */
+export interface MarkingTopology {
+  readonly media: number;
+  readonly signalling: number;
 }
 
 /** One machine of several, on which `twinline up --machine ID` starts what is its. */
@@ -114,6 +121,9 @@ export interface FailoverTimes {
  * A phone that has just registered asks again before its time is over, waits up to 32 s for a server that is gone (64·T1, RFC 3261
  * §17.1.2.2), and is then at the secondary: within the 60 s of PH-ZONE-10.
  */
+/** RFC 4594 §4.1, §4.2: telephony, signalling. */
+const EF = 46;
+const CS3 = 24;
 const REGISTRATION_SEC = 28;
 const LOST_AFTER_SEC = 10;
 
@@ -272,6 +282,7 @@ function topologyOf(value: Installation, range: PortRange, state: StateTopology,
     http: value.http,
     mediaPorts: range,
     ...(value['keep-lost-phones'] !== undefined && { keepLostPhonesSec: value['keep-lost-phones'] }),
+    marking: { media: value.marking?.media ?? EF, signalling: value.marking?.signalling ?? CS3 },
     state,
     zones: value.zones.map((zone) => ({
       id: zone.id as ZoneId,

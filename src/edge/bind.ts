@@ -1,6 +1,7 @@
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { TwinlineError } from '../base/index.ts';
+import { markTraffic } from '../native/index.ts';
 import type { Address, ListenerOptions, ListenerStatus } from './options.ts';
 import { plainAddress } from './rim.ts';
 
@@ -12,10 +13,17 @@ export function bind(server: Server, options: ListenerOptions): Promise<Listener
       server.removeAllListeners('error');
       // Later errors (out of descriptors) concern one client, not the listener.
       server.on('error', () => {});
+      mark(server, options.dscp);
       const { address, port } = server.address() as AddressInfo;
       resolve({ transport: options.transport, address, port });
     });
   });
+}
+
+/** Node has no call for it: the descriptor lies in the handle that it keeps for libuv. */
+function mark(server: Server, dscp: number | undefined): void {
+  const { _handle: handle } = server as unknown as { readonly _handle?: { readonly fd?: number } };
+  if (dscp !== undefined && handle?.fd !== undefined && handle.fd >= 0) markTraffic(handle.fd, dscp);
 }
 
 export function bindError({ transport, address, port }: ListenerOptions, error: unknown): TwinlineError {

@@ -67,6 +67,8 @@ export interface ListenerOptions {
   readonly tls?: TlsOptions;
   /** For `ws` and `wss`: the Origins that may connect. Default: any. */
   readonly origins?: readonly string[];
+  /** What leaves is marked with this code point (RFC 2474, PH-QOS-03). Default: not marked. */
+  readonly dscp?: number;
   /** For `udp`: it is a door for these proxies, and for nobody else. */
   readonly door?: DoorOptions;
 }

@@ -59,6 +59,7 @@ export class UdpListeners {
         port: options.port,
         receiveBufferBytes: RECEIVE_BUFFER_BYTES,
         dualStack: true,
+        ...(options.dscp !== undefined && { dscp: options.dscp }),
       });
     } catch (error) {
       throw bindError(options, error);

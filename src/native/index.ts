@@ -35,6 +35,7 @@ export {
   type DtlsState,
 } from './dtls-types.ts';
 export { settleSoon } from './libc.ts';
+export { markTraffic } from './mark.ts';
 export {
   addressesByCommand,
   addressesOn,

@@ -6,10 +6,8 @@ import {
   EAGAIN,
   EINTR,
   errnoName,
-  IP_TOS,
   IPPROTO_IP,
   IPPROTO_IPV6,
-  IPV6_TCLASS,
   IPV6_V6ONLY,
   lastErrno,
   libc,
@@ -24,6 +22,7 @@ import {
   type Watch,
   watch,
 } from './libc.ts';
+import { markTraffic } from './mark.ts';
 import {
   LONGEST_PACKET_BYTES,
   type PacketBatch,
@@ -212,10 +211,7 @@ export class KernelLoop implements UdpLoop {
       if (family === 4) setOption(fd, IPPROTO_IP, IP_FREEBIND, 1);
       else setOption(fd, IPPROTO_IPV6, IPV6_FREEBIND, 1);
     }
-    if (options.dscp === undefined) return;
-    const trafficClass = options.dscp << 2;
-    if (family === 4) setOption(fd, IPPROTO_IP, IP_TOS, trafficClass);
-    else setOption(fd, IPPROTO_IPV6, IPV6_TCLASS, trafficClass);
+    if (options.dscp !== undefined) markTraffic(fd, options.dscp);
   }
 
   #bind(fd: number, address: UdpAddress): void {

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { SrtpSuite } from '../../src/sdp/index.ts';
-import { Capture, entropyOf, mayCapture } from '../support/capture.ts';
+import { Capture, type CapturedPacket, entropyOf, mayCapture } from '../support/capture.ts';
 import { Crowd } from '../support/crowd.ts';
 import { Installation } from '../support/installation.ts';
 import type { PhoneCall } from '../support/phone.ts';
@@ -91,6 +91,32 @@ describe.skipIf(!mayCapture())('what tshark sees on the wire', () => {
     const sent = new Set(fromAda!.map((packet) => packet.subarray(HEADER).toString('base64')));
     expect(toCharles!.some((packet) => sent.has(packet.subarray(HEADER).toString('base64')))).toBe(false);
     await talk.caller.bye();
+  });
+
+  it('voice leaves as EF, signalling as CS3, over each transport (PH-QOS-03)', async () => {
+    const from = capture.packets.next;
+    const ada = await crowd.phone('1001', { transport: 'tls' });
+    const charles = await crowd.phone('1002', { transport: 'udp' });
+    const talk = await callAndTalk(ada, charles);
+    for (const call of [talk.caller, talk.callee]) {
+      const { port, remote } = audioOf(call).stats();
+      const isToPhone = (packet: CapturedPacket) => packet.from === remote!.port && packet.to === port;
+      expect(
+        await capture.packets.first('voice to the phone', isToPhone, { from, waitMs: 5_000 }),
+      ).toMatchObject({
+        dscp: 46,
+      });
+    }
+    await talk.caller.bye();
+    await talk.callee.ended();
+    for (const port of [twinline.port('tls'), twinline.port('udp')]) {
+      const said = (packet: CapturedPacket) => packet.from === port && packet.payload.length > 0;
+      expect(
+        await capture.packets.first(`what port ${port} says`, said, { from, waitMs: 5_000 }),
+      ).toMatchObject({
+        dscp: 24,
+      });
+    }
   });
 
   it('keys pass in TLS alone: no SDP is readable on its port, on UDP it is', async () => {

@@ -8,9 +8,19 @@ export interface CapturedPacket {
   readonly from: number;
   readonly to: number;
   readonly payload: Buffer;
+  /** The code point of its IPv4 header (RFC 2474). */
+  readonly dscp: number;
 }
 
-const FIELDS = ['udp.srcport', 'udp.dstport', 'udp.payload', 'tcp.srcport', 'tcp.dstport', 'tcp.payload'];
+const FIELDS = [
+  'udp.srcport',
+  'udp.dstport',
+  'udp.payload',
+  'tcp.srcport',
+  'tcp.dstport',
+  'tcp.payload',
+  'ip.dsfield.dscp',
+];
 const KEPT_PACKETS = 20_000;
 
 /** What passes over the loopback interface, as Debian's tshark sees it: from outside of every process of ours. */
@@ -81,13 +91,14 @@ export class Capture {
     const lines = (this.#rest + text).split('\n');
     this.#rest = lines.pop() ?? '';
     for (const line of lines) {
-      const [udpFrom, udpTo, udp, tcpFrom, tcpTo, tcp] = line.split('\t');
+      const [udpFrom, udpTo, udp, tcpFrom, tcpTo, tcp, dscp] = line.split('\t');
       const isUdp = udpFrom !== '';
       this.packets.add({
         protocol: isUdp ? 'udp' : 'tcp',
         from: Number(isUdp ? udpFrom : tcpFrom),
         to: Number(isUdp ? udpTo : tcpTo),
         payload: Buffer.from((isUdp ? udp : tcp) ?? '', 'hex'),
+        dscp: Number(dscp),
       });
     }
   }

@@ -153,7 +153,8 @@ describe.each(['udp', 'tcp', 'tls', 'ws', 'wss'] as const)('over %s', (transport
     expect(phone.registrations[0]?.expiresSec).toBe(1);
     const via = header(registrar.requests[0]!, 'Via');
     expect(via).toMatch(new RegExp(`^SIP/2.0/${transport.toUpperCase()} `));
-    if (transport.startsWith('ws')) expect(registrar.granted[0]?.contact).toMatch(/\.phones\.example;transport=ws$/);
+    if (transport.startsWith('ws'))
+      expect(registrar.granted[0]?.contact).toMatch(/\.phones\.example;transport=ws$/);
     // Refreshed before the second is over, over the same flow.
     await phone.message((message) => message.kind === 'response' && message.status === 200, {
       what: 'the 200 to the refresh',
