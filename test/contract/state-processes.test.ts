@@ -86,7 +86,11 @@ function child(zone: string, twin: string, task: string, limitKib?: number): Chi
         if (said === undefined) waiting.push({ prefix, resolve });
         else resolve(said);
       }),
-    ended: new Promise((resolve) => started.once('exit', resolve)),
+    ended: new Promise(
+      (
+        resolve, // After `exit` there may still be lines to read.
+      ) => started.once('close', resolve),
+    ),
   };
 }
 

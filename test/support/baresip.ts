@@ -21,6 +21,8 @@ export interface BaresipOptions {
   readonly answer?: 'auto' | 'manual';
   /** It asks again when 90 % of it are over, and no sooner. */
   readonly registerSec?: number;
+  /** Default `pcmu`. */
+  readonly codec?: keyof typeof CODECS;
   /** What it says. */
   readonly toneHz: number;
 }
@@ -40,6 +42,8 @@ interface Response {
   readonly token: string;
 }
 
+/** As it wants them named: the rate is that of the samples. */
+const CODECS = { pcmu: 'pcmu', pcma: 'pcma', g722: 'g722/16000/1', opus: 'opus/48000/2' } as const;
 const WAIT_MS = 10_000;
 const TONE_SECONDS = 90;
 
@@ -104,7 +108,7 @@ export class Baresip {
           ...(secondServer === undefined ? [] : [`outbound2=${proxy(secondServer)}`, 'sipnat=outbound']),
           `regint=${options.registerSec ?? 600}`,
           `answermode=${options.answer ?? 'auto'}`,
-          'audio_codecs=pcmu',
+          `audio_codecs=${CODECS[options.codec ?? 'pcmu']}`,
           ...(options.mediaEncryption === undefined ? [] : [`mediaenc=${options.mediaEncryption}`]),
         ]
           .map((parameter) => `;${parameter}`)
@@ -127,7 +131,7 @@ export class Baresip {
         ...['ausrc_srate 8000', 'auplay_srate 8000', 'ausrc_channels 1', 'auplay_channels 1'],
         `snd_path ${this.#files.path}`,
         `module_path ${moduleDirectory()}`,
-        ...['g711', 'aufile', 'sndfile', 'srtp'].map((name) => `module ${name}.so`),
+        ...['g711', 'g722', 'opus', 'aufile', 'sndfile', 'srtp'].map((name) => `module ${name}.so`),
         ...['uuid', 'account'].map((name) => `module_tmp ${name}.so`),
         ...['ctrl_tcp', 'menu'].map((name) => `module_app ${name}.so`),
         `ctrl_tcp_listen 127.0.0.1:${port + 8}`,
@@ -208,14 +212,15 @@ export class Baresip {
   async hears(toneHz: number, withinMs = WAIT_MS): Promise<void> {
     const started = new Map(this.#dumps().map((file) => [file, statSync(file).size]));
     const deadline = performance.now() + withinMs;
-    const wanted = SAMPLE_RATE_HZ; // bytes: 16 bits for each of half a second's samples
     let heard: number | undefined;
     while (performance.now() < deadline) {
       const newest = this.#dumps().at(-1);
       if (newest !== undefined) {
         const { size } = statSync(newest);
+        const samplesPerOurs = samplesPerOursOf(newest);
+        const wanted = SAMPLE_RATE_HZ * samplesPerOurs; // bytes: 16 bits for each of half a second's samples
         if (size - (started.get(newest) ?? 44) >= wanted) {
-          heard = toneOf(tailOf(newest, size, wanted));
+          heard = toneOf(tailOf(newest, size, wanted), samplesPerOurs);
           if (heard === toneHz) return;
         }
       }
@@ -335,11 +340,25 @@ function tailOf(file: string, size: number, bytes: number): Buffer {
   return tail;
 }
 
-function toneOf(pcm: Buffer): number | undefined {
+/** How many samples the dump has for each one at 8 kHz: its codec's rate, and two with stereo. */
+function samplesPerOursOf(file: string): number {
+  const header = Buffer.alloc(28);
+  const descriptor = openSync(file, 'r');
+  try {
+    readSync(descriptor, header, 0, header.length, 0);
+  } finally {
+    closeSync(descriptor);
+  }
+  return Math.max(1, (header.readUInt16LE(22) * header.readUInt32LE(24)) / SAMPLE_RATE_HZ);
+}
+
+/** A pure tone may be thinned out without a filter. */
+function toneOf(pcm: Buffer, samplesPerOurs: number): number | undefined {
   const packets: Buffer[] = [];
-  for (let at = 0; at + 2 * SAMPLES <= pcm.length; at += 2 * SAMPLES) {
+  const packetBytes = 2 * SAMPLES * samplesPerOurs;
+  for (let at = 0; at + packetBytes <= pcm.length; at += packetBytes) {
     const packet = Buffer.alloc(SAMPLES);
-    for (let i = 0; i < SAMPLES; i++) packet[i] = encodeMu(pcm.readInt16LE(at + 2 * i));
+    for (let i = 0; i < SAMPLES; i++) packet[i] = encodeMu(pcm.readInt16LE(at + 2 * i * samplesPerOurs));
     packets.push(packet);
   }
   return strongestTone(packets, 'pcmu');
