@@ -31,6 +31,8 @@ const LOOK_EVERY_MS = 500;
 const ALL_OVER_MS = 300_000;
 /** The longest timer of what is over (64 × T1, 32 s, at either side of a lossy network), and the edge's sweep after it. */
 const LINGER_MS = 80_000;
+/** 64 × T1: a refresh has its answer by then, or has failed. */
+const REFRESHED_MS = 40_000;
 /** A caller hears it ring so soon, also when the message was lost with a switch. */
 const RINGING_HEARD_MS = 4_000;
 
@@ -66,6 +68,9 @@ export async function run(plan: Plan, options: RunOptions): Promise<RunResult> {
   const isOver = () => crowd.conversations.every((one) => one.over);
   await runUntil(world, begin + ALL_OVER_MS, isOver);
   await runUntil(world, world.clock.nowMs() + LINGER_MS);
+  // Where messages get lost a registration may run out before its refresh comes through.
+  const isRefreshing = () => crowd.phones.some((phone) => phone.registrations.some((one) => one.refreshing));
+  await runUntil(world, world.clock.nowMs() + REFRESHED_MS, () => !isRefreshing());
   const { account } = options.directory;
   const isExcused = mayNotComeAbout(plan, faults);
   for (const what of [

@@ -8,15 +8,20 @@ import { playVariant, type Variant, whereReached } from './situations.ts';
 /** What no call is ever written in the middle of here; `src/call` plays each of them step by step. */
 const notWrittenHere: Readonly<Record<string, string>> = {
   'asks to judge-flow': 'no phone here speaks in a dialog over a flow that it has not registered',
+  'call.ways': 'there is one data centre here',
   'call.answerHeld': 'the phones here acknowledge a 1xx before they can answer',
   'call.reports': 'figures come together, and the record with them',
   'call.adoptions': 'counts what these tests do',
   'call.appliedCommandIds': 'no operator ends calls here',
+  'leg.trunk': 'as the ways between data centres',
   'leg.newContactAtMs': 'no phone here moves in a call',
   'leg.refreshAgainAtMs': 'no refresh meets an offer of the phone here',
   'leg.cancelWanted': 'the phones here say 100 before a caller can lose patience',
   'media.sendKey': 'the phones here talk plain RTP',
   'media.receiveKey': 'as the other key',
+  'media.dtls': 'no phone here is a browser',
+  'media.ice': 'as with DTLS',
+  'media.association': 'as with DTLS',
   'media.updatedEarly': 'media are lost while they talk, not while a phone rings',
 };
 

@@ -30,6 +30,8 @@ export class Registration {
   /** All 2xx, for tests of what a registrar lists. */
   lastResponse: SipResponse | undefined;
   refreshes = 0;
+  /** It has asked again and waits for the answer. */
+  refreshing = false;
   readonly #core: PhoneCore;
   readonly #contact: (flow: PhoneFlow, regId: number) => string;
   readonly #callId: string;
@@ -178,7 +180,9 @@ export class Registration {
     const delayMs = Math.max(500, Math.min(this.expiresSec! * 900, (this.expiresSec! - 5) * 1000));
     this.#refresh = this.#core.clock.after(delayMs, () => {
       this.refreshes++;
+      this.refreshing = true;
       void this.register().then((response) => {
+        this.refreshing = false;
         if (response.status >= 300)
           this.#onDead(this, `the refresh got ${response.status} ${response.reason}`);
       });
