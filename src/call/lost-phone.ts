@@ -139,9 +139,12 @@ export function runLost(work: Work, leg: Leg): void {
   }
 }
 
-/** Whatever comes over the trunk shows that it is there again (`follow`). */
+/**
+ * Whatever comes over the trunk shows that it is there again (`follow`), so what waits for an answer asks already. Said again after a
+ * younger request it would be refused (RFC 3261 §12.2.2).
+ */
 function askTrunk(work: Work, leg: Leg): void {
-  const asked = leg.clients.some(({ method, tx }) => method === 'OPTIONS' && tx.state === 'Trying');
+  const asked = leg.clients.some(({ tx }) => tx.state === 'Trying' || tx.state === 'Calling');
   if (!asked && leg.state !== 'ending')
     sendRequest(work, leg, { method: 'OPTIONS', purpose: { kind: 'done' } });
 }
