@@ -48,9 +48,13 @@ const present: Readonly<Record<string, { readonly has: () => boolean; readonly l
   g729: { has: hasG729, library: BCG729 },
 };
 
-/** Names of the codecs that can be encoded and decoded here. */
-export const availableCodecs = (): string[] =>
-  Object.keys(present).filter((name) => present[name]?.has() === true);
+let available: readonly string[] | undefined;
+
+/** Names of the codecs that can be encoded and decoded here. Looked for once: it is asked with each stream. */
+export function availableCodecs(): readonly string[] {
+  available ??= Object.keys(present).filter((name) => present[name]?.has() === true);
+  return available;
+}
 
 /** One sentence for each codec whose library is not on this machine, for a warning at the start. */
 export function missingCodecs(): string[] {

@@ -23,6 +23,8 @@ export interface Terms {
   readonly own?: true;
 }
 
+const FIRST_DYNAMIC = 96;
+const LAST_DYNAMIC = 127;
 /** RED's and retransmission's parameters name payload types of their own leg: they cannot pass unread. */
 const NOT_RELAYED: ReadonlySet<string> = new Set(['red', 'rtx', 'ulpfec', 'flexfec-03']);
 
@@ -70,6 +72,12 @@ export function commonCodecs(offered: readonly Codec[], answered: readonly Codec
   return common;
 }
 
+/** The first of the numbers that mean nothing by themselves (RFC 3551 §6) for which `isFree`. */
+export function freeDynamicType(isFree: (payloadType: number) => boolean): number | undefined {
+  for (let type = FIRST_DYNAMIC; type <= LAST_DYNAMIC; type++) if (isFree(type)) return type;
+  return undefined;
+}
+
 /** RFC 3264 §8.3.2: within a session a payload type keeps its codec, so what the leg knows keeps its number. */
 export function payloadTypesOf(media: LegMedia, codecs: readonly Codec[]): Codec[] {
   if (!media.agreed) return [...codecs];
@@ -80,9 +88,9 @@ export function payloadTypesOf(media: LegMedia, codecs: readonly Codec[]): Codec
     const known = media.codecs.find((other) => sameCodec(other, codec));
     let payloadType = known?.payloadType ?? codec.payloadType;
     if (known === undefined && taken.has(payloadType)) {
-      payloadType = 96;
-      while (payloadType < 128 && (taken.has(payloadType) || used.has(payloadType))) payloadType++;
-      if (payloadType === 128) continue;
+      const free = freeDynamicType((type) => !taken.has(type) && !used.has(type));
+      if (free === undefined) continue;
+      payloadType = free;
     }
     if (used.has(payloadType)) continue;
     used.add(payloadType);

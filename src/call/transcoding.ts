@@ -1,5 +1,5 @@
 import { type Codec, isAuxiliary, sameCodec } from '../sdp/index.ts';
-import { commonCodecs, hasVoice } from './terms.ts';
+import { commonCodecs, freeDynamicType, hasVoice } from './terms.ts';
 
 /*
  * Two legs keep one codec whenever they have one in common; media transcodes only what must be (PH-CALL-25). So a leg is offered what the
@@ -18,8 +18,6 @@ const OURS: readonly Codec[] = [
 const KEYS = 'telephone-event';
 /** Digits, and nothing of modems (RFC 4733 §3.2). */
 const DIGITS = '0-15';
-const FIRST_DYNAMIC = 96;
-const LAST_DYNAMIC = 127;
 
 /**
  * What a leg is offered of `codecs`, which the other leg has, where media can transcode between codecs of these names: those, and ours
@@ -80,8 +78,5 @@ function withOurParameters({ fmtp: _, ...codec }: Codec): Codec {
 
 function freePayloadType(taken: readonly Codec[], wanted: number): number | undefined {
   const isFree = (type: number): boolean => !taken.some(({ payloadType }) => payloadType === type);
-  if (isFree(wanted)) return wanted;
-  // A static number means what it means (RFC 3551 §6).
-  for (let type = FIRST_DYNAMIC; type <= LAST_DYNAMIC; type++) if (isFree(type)) return type;
-  return undefined;
+  return isFree(wanted) ? wanted : freeDynamicType(isFree);
 }

@@ -1,5 +1,5 @@
 import { formatAddress, parseAddress } from '../native/index.ts';
-import { type IceAgent, newGeneration } from './ice.ts';
+import { forgetPrevious, type IceAgent, newGeneration } from './ice.ts';
 import type { IceCredentials } from './protocol.ts';
 
 /** What a twin needs to go on with ICE beside the spec, which has the credentials, and `RemoteState`, which has the nominated address. JSON. */
@@ -27,7 +27,7 @@ export function applyIceRecord(agent: IceAgent, record: IceRecord, nowMs: number
   agent.nominatedBy = record.nominatedBy;
   agent.priority = record.priority;
   agent.said = record.said;
-  agent.previous?.key?.free();
+  forgetPrevious(agent);
   agent.previous = record.previous && newGeneration(record.previous, nowMs);
   agent.peers.length = 0;
   for (const [text, port] of record.peers) {

@@ -91,7 +91,7 @@ export function applyCredentials(agent: IceAgent, credentials: IceCredentials, n
     agent.current.credentials = credentials;
     agent.current.username = usernameOf(credentials);
   } else {
-    agent.previous?.key?.free();
+    forgetPrevious(agent);
     agent.previous = agent.current;
     agent.current = newGeneration(credentials, nowMs);
     agent.generation++;

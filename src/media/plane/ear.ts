@@ -42,13 +42,7 @@ export const isAudio = (codec: StreamCodec): boolean =>
   codec.name !== TELEPHONE_EVENT && codec.name !== COMFORT_NOISE;
 /** It is known here and its library is on this machine. */
 export const isDecodable = (codec: StreamCodec): boolean =>
-  sampleRateOf(codec) !== undefined && present().has(codec.name);
-
-let available: ReadonlySet<string> | undefined;
-function present(): ReadonlySet<string> {
-  available ??= new Set(availableCodecs());
-  return available;
-}
+  sampleRateOf(codec) !== undefined && availableCodecs().includes(codec.name);
 
 /** How a payload type is heard. */
 interface Hearable {
