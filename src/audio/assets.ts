@@ -1,6 +1,7 @@
 import { failed, ok, type Result } from '../base/index.ts';
 import type { AssetStore } from './asset-folder.ts';
 import type { DecodeFile } from './decode-file.ts';
+import { shareRuns } from './once.ts';
 import type { Pcm, SampleRateHz } from './pcm.ts';
 import { createPcmCache } from './pcm-cache.ts';
 import type { AudioProblem } from './problem.ts';
@@ -25,7 +26,7 @@ export interface Assets {
 export function createAssets(options: AssetsOptions): Assets {
   const { store, decode, cacheBytes = 2 ** 28, mostBytes = 2 ** 26, mostSeconds = 1800 } = options;
   const cache = createPcmCache(cacheBytes);
-  const loading = new Map<string, Promise<Result<Pcm, AudioProblem>>>();
+  const shared = shareRuns<Result<Pcm, AudioProblem>>();
 
   const fetch = async (
     name: string,
@@ -55,12 +56,7 @@ export function createAssets(options: AssetsOptions): Assets {
     load(name, rateHz) {
       const key = `${rateHz} ${name}`;
       // Ten callers who hear the same welcome wait for one decoding.
-      let running = loading.get(key);
-      if (running === undefined) {
-        running = fetch(name, rateHz, key).finally(() => loading.delete(key));
-        loading.set(key, running);
-      }
-      return running;
+      return shared(key, () => fetch(name, rateHz, key));
     },
   };
 }

@@ -1,6 +1,7 @@
 import { failed, ok, type Result } from '../base/index.ts';
 import type { DecodeFile } from './decode-file.ts';
 import type { SoundFile } from './file.ts';
+import { shareRuns } from './once.ts';
 import type { Pcm, SampleRateHz } from './pcm.ts';
 import { createPcmCache } from './pcm-cache.ts';
 import type { SpeechWish } from './playback.ts';
@@ -32,7 +33,7 @@ export interface Speech {
 export function createSpeech(options: SpeechOptions): Speech {
   const { engine, decode, cacheBytes = 2 ** 26, mostCharacters = 2000, mostSeconds = 300 } = options;
   const cache = createPcmCache(cacheBytes);
-  const loading = new Map<string, Promise<Result<Pcm, AudioProblem>>>();
+  const shared = shareRuns<Result<Pcm, AudioProblem>>();
 
   const fetch = async (
     text: string,
@@ -61,12 +62,7 @@ export function createSpeech(options: SpeechOptions): Speech {
       const key = JSON.stringify([rateHz, wish.language, wish.voice, text]);
       const kept = cache.get(key);
       if (kept !== undefined) return ok(kept.pcm);
-      let running = loading.get(key);
-      if (running === undefined) {
-        running = fetch(text, wish, rateHz, key).finally(() => loading.delete(key));
-        loading.set(key, running);
-      }
-      return running;
+      return shared(key, () => fetch(text, wish, rateHz, key));
     },
   };
 }

@@ -1,7 +1,11 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { TwinlineError } from '../base/index.ts';
-import type { LinkCredentials, LinkPlace, Peer, RemoteDoor } from '../link/index.ts';
+import {
+  type CredentialFiles,
+  type LinkCredentials,
+  type LinkPlace,
+  type Peer,
+  type RemoteDoor,
+  readCredentialFiles,
+} from '../link/index.ts';
 import { edgeSocket, mediaSocket, mirrorSocket, switchSocket, zoneSocket } from './paths.ts';
 import type { Plan } from './plan.ts';
 
@@ -116,20 +120,12 @@ export function linkPortsOf(plan: PlanParts): { readonly address: string; readon
   });
 }
 
-export const MACHINE_FILES = { ca: 'ca.crt', cert: 'machine.crt', key: 'machine.key' } as const;
+const MACHINE_FILES: CredentialFiles = { ca: 'ca.crt', cert: 'machine.crt', key: 'machine.key' };
 
 /** Throws `machine_certificates`. */
-export function readMachineCredentials(directory: string): LinkCredentials {
-  const read = (name: string): string => {
-    try {
-      return readFileSync(join(directory, name), 'utf8');
-    } catch (cause) {
-      throw new TwinlineError(
-        'machine_certificates',
-        `${join(directory, name)} is missing or cannot be read: machines know each other by certificates, put ${Object.values(MACHINE_FILES).join(', ')} into ${directory} (docs/machines.md says how to make them)`,
-        { cause },
-      );
-    }
-  };
-  return { ca: read(MACHINE_FILES.ca), cert: read(MACHINE_FILES.cert), key: read(MACHINE_FILES.key) };
-}
+export const readMachineCredentials = (directory: string): LinkCredentials =>
+  readCredentialFiles(directory, MACHINE_FILES, {
+    code: 'machine_certificates',
+    why: 'machines know each other by certificates',
+    page: 'docs/machines.md',
+  });

@@ -1,26 +1,19 @@
-import { readFileSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Clock, type Logger, type Timer, TwinlineError } from '../base/index.ts';
+import type { Clock, Logger, Timer } from '../base/index.ts';
 import type { LinkCredentials } from './certificates.ts';
+import { type CredentialFiles, readCredentialFiles } from './credential-files.ts';
 
 const RELOAD_EVERY_MS = 10_000;
-const FILES = { ca: 'ca.crt', cert: 'dc.crt', key: 'dc.key' } as const;
+const FILES: CredentialFiles = { ca: 'ca.crt', cert: 'dc.crt', key: 'dc.key' };
 
 /** What a data centre shows to the others. Throws `dc_certificates` with a sentence that names the file. */
-export function readCredentials(directory: string): LinkCredentials {
-  const read = (name: string): string => {
-    try {
-      return readFileSync(join(directory, name), 'utf8');
-    } catch (cause) {
-      throw new TwinlineError(
-        'dc_certificates',
-        `${join(directory, name)} is missing or cannot be read: data centres meet by certificates, put ${Object.values(FILES).join(', ')} into ${directory} (docs/data-centres.md says how to make them)`,
-        { cause },
-      );
-    }
-  };
-  return { ca: read(FILES.ca), cert: read(FILES.cert), key: read(FILES.key) };
-}
+export const readCredentials = (directory: string): LinkCredentials =>
+  readCredentialFiles(directory, FILES, {
+    code: 'dc_certificates',
+    why: 'data centres meet by certificates',
+    page: 'docs/data-centres.md',
+  });
 
 /** The same, read again when the files change: a renewed certificate is used without a restart. */
 export class DcCredentials {

@@ -11,6 +11,7 @@ export {
   wrongCertificate,
 } from './certificates.ts';
 export type { Channel, Frame, Peer } from './channel.ts';
+export { type CredentialFiles, readCredentialFiles } from './credential-files.ts';
 export { DcCredentials, readCredentials } from './dc-credentials.ts';
 export { type MemoryLink, memoryLink } from './memory.ts';
 export {
