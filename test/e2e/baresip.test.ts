@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Baresip, type BaresipOptions } from '../support/baresip.ts';
+import { Baresips } from '../support/baresips.ts';
 import { Crowd } from '../support/crowd.ts';
 import { Installation, ROOT } from '../support/installation.ts';
 import { audioOf } from '../support/talk.ts';
@@ -21,24 +22,12 @@ describe.skipIf(Baresip.program === undefined)('baresip', () => {
   });
   afterAll(() => twinline?.stop());
 
-  const running: Baresip[] = [];
+  const baresips = new Baresips(() => twinline);
   const crowd = new Crowd(() => twinline);
   afterEach(async () => {
-    // SIGTERM makes it unregister.
-    await Promise.all(running.splice(0).map((phone) => phone.stop()));
+    await baresips.leave();
     await crowd.leave();
   });
-
-  async function baresip(
-    user: string,
-    toneHz: number,
-    options: Partial<BaresipOptions> = {},
-  ): Promise<Baresip> {
-    const server = { address: '127.0.0.1', port: twinline.port(options.transport ?? 'udp') };
-    const phone = await Baresip.start({ user, toneHz, server, ...options });
-    running.push(phone);
-    return phone;
-  }
 
   const hearEachOther = (ada: Baresip, charles: Baresip) =>
     Promise.all([ada.hears(charles.options.toneHz), charles.hears(ada.options.toneHz)]);
@@ -78,8 +67,8 @@ describe.skipIf(Baresip.program === undefined)('baresip', () => {
   it.each(legs)(
     'over %s: registers, talks, holds, resumes, hangs up from either side',
     async (_name, from, to, options) => {
-      const ada = await baresip(from, ADA_HZ, options);
-      const charles = await baresip(to, CHARLES_HZ, options);
+      const ada = await baresips.start(from, ADA_HZ, options);
+      const charles = await baresips.start(to, CHARLES_HZ, options);
       await callAndTalk(ada, charles);
       const secured = /SRTP is Enabled \(cryptosuite=AES_CM_128_HMAC_SHA1_80\)/;
       expect(secured.test(ada.log)).toBe(options.mediaEncryption !== undefined);
@@ -105,8 +94,8 @@ describe.skipIf(Baresip.program === undefined)('baresip', () => {
   );
 
   it('refuses and gives up: busy and CANCEL are understood', async () => {
-    const ada = await baresip('1003', ADA_HZ);
-    const charles = await baresip('1004', CHARLES_HZ, { transport: 'tcp', answer: 'manual' });
+    const ada = await baresips.start('1003', ADA_HZ);
+    const charles = await baresips.start('1004', CHARLES_HZ, { transport: 'tcp', answer: 'manual' });
     await ada.dial('1004');
     await charles.event('CALL_INCOMING');
     await charles.hangUp();
@@ -121,7 +110,7 @@ describe.skipIf(Baresip.program === undefined)('baresip', () => {
   });
 
   it('SRTP of baresip on one leg, AES-256 GCM of a phone of ours on the other', async () => {
-    const ada = await baresip('1003', ADA_HZ, { transport: 'tls', mediaEncryption: 'srtp-mand' });
+    const ada = await baresips.start('1003', ADA_HZ, { transport: 'tls', mediaEncryption: 'srtp-mand' });
     const grace = await crowd.phone('1002', {
       transport: 'wss',
       srtp: ['AEAD_AES_256_GCM'],
@@ -143,8 +132,8 @@ describe.skipIf(Baresip.program === undefined)('baresip', () => {
 
   it('a zone dies under TLS and SRTP: both talk on and are told nothing, and the twin ends the call', async () => {
     const secure = { transport: 'tls', mediaEncryption: 'srtp-mand' } as const;
-    const ada = await baresip('2001', ADA_HZ, secure);
-    const charles = await baresip('2002', CHARLES_HZ, secure);
+    const ada = await baresips.start('2001', ADA_HZ, secure);
+    const charles = await baresips.start('2002', CHARLES_HZ, secure);
     await callAndTalk(ada, charles);
     const talking = async () => {
       const { calls } = await twinline.twinline<Calls>('calls');

@@ -2,7 +2,8 @@ import path from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { findProcesses } from '../../src/control/index.ts';
 import { killExact } from '../../src/native/index.ts';
-import { Baresip, type BaresipOptions } from '../support/baresip.ts';
+import { Baresip } from '../support/baresip.ts';
+import { Baresips } from '../support/baresips.ts';
 import { callRecords } from '../support/call-records.ts';
 import { type BrowserPhone, type BrowserPhoneOptions, Chromium } from '../support/chromium.ts';
 import { Installation } from '../support/installation.ts';
@@ -29,10 +30,10 @@ describe.skipIf(Chromium.program === undefined)('a browser with sip.js', () => {
     await twinline?.stop();
   });
 
-  const phones: Baresip[] = [];
+  const baresips = new Baresips(() => twinline);
   afterEach(async () => {
     await chromium.clear();
-    await Promise.all(phones.splice(0).map((phone) => phone.stop()));
+    await baresips.leave();
   });
 
   const browser = (
@@ -47,17 +48,6 @@ describe.skipIf(Chromium.program === undefined)('a browser with sip.js', () => {
       server: secure ? `wss://127.0.0.1:${twinline.port('wss')}` : `ws://127.0.0.1:${twinline.port('ws')}`,
       ...options,
     });
-
-  async function baresip(
-    user: string,
-    toneHz: number,
-    options: Partial<BaresipOptions> = {},
-  ): Promise<Baresip> {
-    const server = { address: '127.0.0.1', port: twinline.port(options.transport ?? 'udp') };
-    const phone = await Baresip.start({ user, toneHz, server, ...options });
-    phones.push(phone);
-    return phone;
-  }
 
   const talking = async () => {
     const { calls } = await twinline.twinline<Calls>('calls');
@@ -79,7 +69,7 @@ describe.skipIf(Chromium.program === undefined)('a browser with sip.js', () => {
       'over %s: the browser calls, both hear, hold, resume, press keys',
       async (_, secure, options) => {
         const ada = await browser('1001', ADA_HZ, { secure });
-        const charles = await baresip('1002', CHARLES_HZ, options);
+        const charles = await baresips.start('1002', CHARLES_HZ, options);
         await talk(ada, charles);
         expect(await ada.stats()).toMatchObject({
           ice: 'connected',
@@ -107,7 +97,7 @@ describe.skipIf(Chromium.program === undefined)('a browser with sip.js', () => {
 
     it('baresip calls the browser', async () => {
       const ada = await browser('1001', ADA_HZ);
-      const charles = await baresip('1002', CHARLES_HZ);
+      const charles = await baresips.start('1002', CHARLES_HZ);
       await charles.dial('1001');
       await ada.event('session', { state: 'Established' });
       await hearEachOther(ada, charles);

@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { hasG722, hasOpus } from '../../src/native/index.ts';
 import { Baresip } from '../support/baresip.ts';
+import { Baresips } from '../support/baresips.ts';
 import { callRecords } from '../support/call-records.ts';
 import { Installation } from '../support/installation.ts';
 
@@ -16,19 +17,8 @@ describe.skipIf(Baresip.program === undefined || !hasOpus() || !hasG722())(
       twinline = await Installation.start();
     });
     afterAll(() => twinline?.stop());
-    const running: Baresip[] = [];
-    afterEach(() => Promise.all(running.splice(0).map((phone) => phone.stop())));
-
-    async function phone(
-      user: string,
-      toneHz: number,
-      codec: 'pcmu' | 'pcma' | 'g722' | 'opus',
-    ): Promise<Baresip> {
-      const server = { address: '127.0.0.1', port: twinline.port('udp') };
-      const started = await Baresip.start({ user, toneHz, codec, server });
-      running.push(started);
-      return started;
-    }
+    const baresips = new Baresips(() => twinline);
+    afterEach(() => baresips.leave());
 
     it.each([
       ['opus', 'pcmu'],
@@ -36,8 +26,8 @@ describe.skipIf(Baresip.program === undefined || !hasOpus() || !hasG722())(
       ['g722', 'pcma'],
       ['opus', 'g722'],
     ] as const)('%s calls %s: both hear the other one’s tone', async (callersCodec, calleesCodec) => {
-      const ada = await phone('1001', ADA_HZ, callersCodec);
-      const charles = await phone('1002', CHARLES_HZ, calleesCodec);
+      const ada = await baresips.start('1001', ADA_HZ, { codec: callersCodec });
+      const charles = await baresips.start('1002', CHARLES_HZ, { codec: calleesCodec });
       const [atAda, atCharles] = [ada.events.next, charles.events.next];
       await ada.dial('1002');
       await Promise.all([

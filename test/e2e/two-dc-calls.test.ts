@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { connect } from 'node:tls';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { header, RFC_TIMES } from '../../src/sip/index.ts';
 import { callRecords } from '../support/call-records.ts';
-import { type Authority, makeAuthority } from '../support/certificates.ts';
+import { type Authority, makeAuthority, placeCredentials } from '../support/certificates.ts';
 import { Installation, ROOT } from '../support/installation.ts';
 import { MachineNetwork } from '../support/namespaces.ts';
 import { type AnswerMode, Phone } from '../support/phone.ts';
@@ -66,12 +66,8 @@ describe.skipIf(why !== undefined)('a user of fra calls one of ams', () => {
     const authority = await makeAuthority(directory, 'company');
     stranger = await makeAuthority(directory, 'stranger');
     for (const { name } of MACHINES) {
-      const { ca, cert, key } = await authority.issue(`dc:${name}`);
-      const place = path.join(directory, name, 'tls/dc');
-      await mkdir(place, { recursive: true });
-      await writeFile(path.join(place, 'ca.crt'), ca);
-      await writeFile(path.join(place, 'dc.crt'), cert);
-      await writeFile(path.join(place, 'dc.key'), key, { mode: 0o600 });
+      const credentials = await authority.issue(`dc:${name}`);
+      await placeCredentials(path.join(directory, name), 'dc', credentials);
     }
     fra = await start(FRA);
     ams = await start(AMS);

@@ -1,10 +1,10 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { header, RFC_TIMES } from '../../src/sip/index.ts';
 import { callRecords } from '../support/call-records.ts';
-import { makeAuthority } from '../support/certificates.ts';
+import { makeAuthority, placeCredentials } from '../support/certificates.ts';
 import { Installation, ROOT } from '../support/installation.ts';
 import { MachineNetwork } from '../support/namespaces.ts';
 import { Phone } from '../support/phone.ts';
@@ -69,12 +69,8 @@ describe.skipIf(why !== undefined)('two data centres, each with its pair of zone
     await writeFile(path.join(directory, 'account.yaml'), ACCOUNT);
     const authority = await makeAuthority(directory, 'company');
     for (const { name } of MACHINES) {
-      const { ca, cert, key } = await authority.issue(`dc:${name}`);
-      const place = path.join(directory, name, 'tls/dc');
-      await mkdir(place, { recursive: true });
-      await writeFile(path.join(place, 'ca.crt'), ca);
-      await writeFile(path.join(place, 'dc.crt'), cert);
-      await writeFile(path.join(place, 'dc.key'), key, { mode: 0o600 });
+      const credentials = await authority.issue(`dc:${name}`);
+      await placeCredentials(path.join(directory, name), 'dc', credentials);
     }
     [fra, ams] = await Promise.all([start(FRA), start(AMS)]);
   });

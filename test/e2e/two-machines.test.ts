@@ -1,10 +1,10 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { makeAuthority } from '../support/certificates.ts';
+import { makeAuthority, placeCredentials } from '../support/certificates.ts';
 import { Installation, ROOT } from '../support/installation.ts';
 import { MachineNetwork } from '../support/namespaces.ts';
 import { Phone } from '../support/phone.ts';
@@ -72,13 +72,10 @@ describe.skipIf(why !== undefined)('one pair of zones on two machines', () => {
     ]);
     const authority = await makeAuthority(directory, 'company');
     for (const { name } of MACHINES) {
-      const { ca, cert, key } = await authority.issue(`machine:${name}`);
-      const [place, keys] = [path.join(directory, name, 'tls/machine'), path.join(directory, name, 'keys')];
-      await mkdir(place, { recursive: true });
-      if (name !== NORTH.name) await cp(path.join(directory, NORTH.name, 'keys'), keys, { recursive: true });
-      await writeFile(path.join(place, 'ca.crt'), ca);
-      await writeFile(path.join(place, 'machine.crt'), cert);
-      await writeFile(path.join(place, 'machine.key'), key, { mode: 0o600 });
+      const data = path.join(directory, name);
+      await placeCredentials(data, 'machine', await authority.issue(`machine:${name}`));
+      if (name !== NORTH.name)
+        await cp(path.join(directory, NORTH.name, 'keys'), path.join(data, 'keys'), { recursive: true });
     }
     redis = spawn(
       'ip',

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { LinkCredentials } from '../../src/link/index.ts';
@@ -44,4 +44,17 @@ export interface Authority {
     subject: string,
     options?: { readonly uri?: string; readonly days?: number },
   ): Promise<LinkCredentials>;
+}
+
+/** Puts them below `data` where an installation looks for them. */
+export async function placeCredentials(
+  data: string,
+  kind: 'dc' | 'machine',
+  { ca, cert, key }: LinkCredentials,
+): Promise<void> {
+  const place = join(data, 'tls', kind);
+  await mkdir(place, { recursive: true });
+  await writeFile(join(place, 'ca.crt'), ca);
+  await writeFile(join(place, `${kind}.crt`), cert);
+  await writeFile(join(place, `${kind}.key`), key, { mode: 0o600 });
 }

@@ -17,6 +17,7 @@ import type {
   SupervisorToMedia,
 } from '../../src/media/index.ts';
 import { type DtlsIdentity, systemClock, systemRandom } from '../../src/native/index.ts';
+import { Changes } from './changes.ts';
 
 const LOADER = new URL('./typescript-loader.mjs', import.meta.url).href;
 const CHILD = fileURLToPath(new URL('./media-child.ts', import.meta.url));
@@ -34,7 +35,7 @@ export class MediaPair {
   readonly #children = new Map<string, ChildProcess>();
   readonly #links: LinkClient[] = [];
   readonly #channels = new Map<string, Channel>();
-  readonly #watchers = new Set<() => void>();
+  readonly #changes = new Changes();
   readonly #firstPort: number;
   readonly #ports: number;
   readonly #dtls: readonly DtlsIdentity[];
@@ -76,13 +77,13 @@ export class MediaPair {
     let ended = false;
     child.once('exit', () => {
       ended = true;
-      this.#changed();
+      this.#changes.tell();
     });
     child.on('message', (message) => {
       const said = message as Said;
       ready ||= said.event === 'ready';
       this.logged.push({ ...said, by: id });
-      this.#changed();
+      this.#changes.tell();
     });
     await this.until(() => ready || ended);
     if (!ready) throw new Error(`media process ${id} ended before it served; its error stands above`);
@@ -171,15 +172,8 @@ export class MediaPair {
   }
 
   /** Waits until what was heard makes `condition` true. */
-  async until(condition: () => boolean): Promise<void> {
-    while (!condition())
-      await new Promise<void>((resolve) => {
-        const watcher = () => {
-          this.#watchers.delete(watcher);
-          resolve();
-        };
-        this.#watchers.add(watcher);
-      });
+  until(condition: () => boolean): Promise<void> {
+    return this.#changes.until(condition);
   }
 
   end(): void {
@@ -203,14 +197,14 @@ export class MediaPair {
       this.#channels.set(id, channel);
       channel.onFrame((frame) => {
         if (frame.kind === 'event') this.events.push({ ...(frame.data as MediaEvent), by: id });
-        this.#changed();
+        this.#changes.tell();
         return undefined;
       });
       channel.onClose(() => {
         if (this.#channels.get(id) === channel) this.#channels.delete(id);
-        this.#changed();
+        this.#changes.tell();
       });
-      this.#changed();
+      this.#changes.tell();
     });
     this.#links.push(link);
   }
@@ -224,9 +218,5 @@ export class MediaPair {
       log: silentLogger,
       onChannel,
     });
-  }
-
-  #changed(): void {
-    for (const watcher of [...this.#watchers]) watcher();
   }
 }

@@ -20,6 +20,7 @@ import {
   writeRtpHeader,
   writeTelephoneEvent,
 } from '../../src/rtp/index.ts';
+import { Changes } from './changes.ts';
 import { IndexAudit } from './index-audit.ts';
 import { everyMs } from './pacer.ts';
 import { type ToneQuality, toneQuality } from './tone-quality.ts';
@@ -65,7 +66,7 @@ export class TonePhone {
   readonly #receiver: ReturnType<typeof createSrtpReceiver> | undefined;
   readonly #bytes = Buffer.alloc(2048);
   readonly #ssrc: number;
-  readonly #watchers = new Set<() => void>();
+  readonly #changes = new Changes();
   #sequence: number;
   #timestamp = 4_294_960_000;
   #sample = 0;
@@ -140,15 +141,8 @@ export class TonePhone {
   }
 
   /** Waits until what was heard makes `condition` true. */
-  async until(condition: () => boolean): Promise<void> {
-    while (!condition())
-      await new Promise<void>((resolve) => {
-        const watcher = () => {
-          this.#watchers.delete(watcher);
-          resolve();
-        };
-        this.#watchers.add(watcher);
-      });
+  until(condition: () => boolean): Promise<void> {
+    return this.#changes.until(condition);
   }
 
   /** So many packets more. */
@@ -206,6 +200,6 @@ export class TonePhone {
       this.rateHz = decoder.rateHz;
       this.heard.push(...decoder.decode(payload, 0, payload.length));
     }
-    for (const watcher of [...this.#watchers]) watcher();
+    this.#changes.tell();
   }
 }
