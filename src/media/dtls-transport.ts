@@ -21,9 +21,16 @@ const CLOSED_MS = 3_000;
 const MOST_STRANGERS = 8;
 /** A ClientHello that is faster than its SDP, perhaps in pieces. */
 const MOST_EARLY = 4;
+/** So often one peer may begin anew before its handshake has ended: what each costs us is bounded. */
+const MOST_BEGINNINGS = 8;
+/** A peer that refused us has so long to begin anew. */
+const BEGIN_ANEW_MS = 3_000;
 
 const HANDSHAKE_RECORD = 22;
 const CLIENT_HELLO = 1;
+/** Octets of a datagram in which a ClientHello stands first (RFC 6347 §4.2.2, RFC 5246 §7.4.1.2). */
+const FRAGMENT_OFFSET = 19;
+const RANDOM_END = 59;
 
 /** What all streams of the process share. */
 export interface DtlsResources {
@@ -54,6 +61,11 @@ export class StreamDtls implements DtlsTransport {
   /** The twin has not been told of the keys yet: nothing leaves. */
   #untold = false;
   #strangers = 0;
+  /** The random of the ClientHello that the session began with. */
+  #helloRandom = '';
+  #beginnings = 0;
+  /** The peer refused us and may yet begin anew. */
+  #refusal: { readonly problem: string; readonly sinceMs: number } | undefined;
   #early: { readonly packet: Buffer; readonly from: UdpAddress }[] = [];
 
   constructor(stream: Stream, resources: DtlsResources) {
@@ -75,6 +87,7 @@ export class StreamDtls implements DtlsTransport {
     const { counts, association, spec } = this.#stream;
     this.#renew(spec.dtls);
     if (spec.dtls === undefined || from.unsendable) return;
+    if (this.#givesUpForAnother(packet, length)) this.#forgetHandshake();
     if (this.#session === undefined) {
       const begins = isClientHello(packet, length) && spec.dtls.role === 'passive';
       // What belongs to an association of another process, or to one that is over.
@@ -87,6 +100,7 @@ export class StreamDtls implements DtlsTransport {
         counts.refusedStranger++;
         return;
       }
+      this.#helloRandom = helloRandom(packet, length);
     } else if (!this.#isPeer(from)) {
       counts.refusedStranger++;
       return;
@@ -108,6 +122,10 @@ export class StreamDtls implements DtlsTransport {
     if (association.phase === 'failed') return;
     if (association.phase === 'begun' && this.#session === undefined) {
       this.#fail(port, 'the media process died in the middle of the handshake: a new offer is needed');
+      return;
+    }
+    if (this.#refusal !== undefined && nowMs - this.#refusal.sinceMs > BEGIN_ANEW_MS) {
+      this.#fail(port, this.#refusal.problem);
       return;
     }
     this.#replayEarly(port, nowMs);
@@ -142,7 +160,31 @@ export class StreamDtls implements DtlsTransport {
     association.terms = name;
     association.phase = 'new';
     this.#sinceMs = this.#connectedMs = this.#closedMs = -1;
-    this.#strangers = 0;
+    this.#strangers = this.#beginnings = 0;
+    this.#refusal = undefined;
+  }
+
+  /**
+   * A ClientHello of another random than the one that the handshake under way began with. OpenSSL would take it for a late copy of the
+   * first and wait on. A peer begins anew when our fingerprint reached it after our first flight, which it could not believe then.
+   */
+  #givesUpForAnother(packet: Buffer, length: number): boolean {
+    if (this.#session?.state !== 'handshaking' || !this.#mayBeginAnew || !isClientHello(packet, length))
+      return false;
+    const random = helloRandom(packet, length);
+    return random !== '' && random !== this.#helloRandom;
+  }
+
+  /** Only where ICE vouches for the sender: without it anybody could end a handshake so. */
+  get #mayBeginAnew(): boolean {
+    const { spec, ice } = this.#stream;
+    return spec.dtls?.role === 'passive' && ice !== undefined && this.#beginnings < MOST_BEGINNINGS;
+  }
+
+  #forgetHandshake(): void {
+    this.#beginnings++;
+    this.#end();
+    this.#stream.association.phase = 'new';
   }
 
   #begin(port: RelayPort, terms: DtlsTerms, from: UdpAddress): boolean {
@@ -173,6 +215,7 @@ export class StreamDtls implements DtlsTransport {
       return false;
     }
     this.#from.copyFrom(from);
+    this.#refusal = undefined;
     return true;
   }
 
@@ -181,7 +224,7 @@ export class StreamDtls implements DtlsTransport {
     const { association } = this.#stream;
     if (session.state === 'failed') {
       this.#send(port);
-      this.#sessionFailed(port, session.problem);
+      this.#sessionFailed(port, session, nowMs);
       return;
     }
     if (session.state !== 'handshaking' && association.phase === 'begun') this.#connected(nowMs);
@@ -236,13 +279,17 @@ export class StreamDtls implements DtlsTransport {
     });
   }
 
-  #sessionFailed(port: RelayPort, problem: string): void {
+  #sessionFailed(port: RelayPort, { problem, refused }: DtlsSession, nowMs: number): void {
     if (this.#stream.association.phase === 'done') {
       // Keys are there: an alert or nonsense afterwards takes them from nobody.
       this.#end();
       return;
     }
-    if (this.#isTrusted(this.#from)) this.#fail(port, problem);
+    if (refused && this.#mayBeginAnew) {
+      this.#forgetHandshake();
+      this.#refusal = { problem, sinceMs: nowMs };
+      port.note(this.#stream);
+    } else if (this.#isTrusted(this.#from)) this.#fail(port, problem);
     else {
       this.#strangers++;
       this.#stream.counts.refusedStranger++;
@@ -334,4 +381,10 @@ function isClientHello(packet: Buffer, length: number): boolean {
     packet[4] === 0 &&
     packet[13] === CLIENT_HELLO
   );
+}
+
+/** In hexadecimal, as long as the ClientHello is the same one (RFC 6347 §4.2.1 keeps it for the cookie's turn); empty where there is none. */
+function helloRandom(packet: Buffer, length: number): string {
+  const isFirstPiece = length >= RANDOM_END && packet.readUIntBE(FRAGMENT_OFFSET, 3) === 0;
+  return isFirstPiece ? packet.toString('hex', RANDOM_END - 32, RANDOM_END) : '';
 }

@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { makeIdentity } from '../../test/support/dtls-peer.ts';
+import { iceCheck } from '../../test/support/ice-peer.ts';
 import { PacketPath, rtpPacket, type Sent } from '../../test/support/packet-path.ts';
 import { spec } from '../../test/support/stream-spec.ts';
 import { silentLogger, VirtualClock } from '../base/index.ts';
@@ -187,6 +188,66 @@ describe('a handshake', () => {
     expect(outcomes()).toEqual([failed(/no DTLS within 30 s/)]);
     expect(put({ role: 'active', fingerprints: [{ hash: 'md5', value: '00:11' }] })).toEqual([]);
     expect(outcomes().at(-1)).toEqual(failed(/no hash that we know/));
+  });
+
+  describe('that its peer gives up for another, because our fingerprint reached it too late', () => {
+    const ICE = {
+      localUfrag: 'ours',
+      localPassword: 'a+password+of+22+chars',
+      remoteUfrag: 'theirs',
+      remotePassword: 'another+password+of+22',
+    };
+    /** What the first one gets is lost. */
+    const begin = () => {
+      const terms = { role: 'passive', fingerprints } as const;
+      path.put(spec('alice', { source: 'bob', rtcpMux: true, ice: ICE, dtls: terms }));
+      path.negotiate('alice', dtls);
+      path.turn('alice', iceCheck(ICE, { useCandidate: true }), ALICE);
+      return flightFor(peer('client'));
+    };
+    const flightFor = (session: DtlsSession): Sent[] => {
+      const [hello] = session.takeDatagrams();
+      return path.turn('alice', Buffer.from(hello!), ALICE);
+    };
+
+    test('goes on with that one', () => {
+      expect(begin().length).toBeGreaterThan(0);
+      const session = peer('client');
+      talk(session);
+      expect(session.state).toBe('connected');
+      expect(outcomes()).toEqual([connected]);
+      expectMedia(session, 'client');
+    });
+
+    test.each([
+      ['begins anew', true],
+      ['does not', false],
+    ])('also when it says by an alert that it did not believe us, and %s', (_, again) => {
+      begin();
+      const doubter = theirContext.open({ role: 'client', fingerprints: [oursToo.sha256] });
+      sessions.push(doubter);
+      doubter.start();
+      talk(doubter);
+      expect(doubter.state).toBe('failed');
+      expect(outcomes()).toEqual([]);
+      path.wait(2900);
+      if (again) talk(peer('client'));
+      path.wait(250);
+      expect(outcomes()).toEqual([again ? connected : failed(/refused our certificate/)]);
+    });
+
+    test('eight times and no more; a copy of the same ClientHello begins nothing', () => {
+      begin();
+      const last = Array.from({ length: 8 }, () => peer('client')).at(-1)!;
+      for (const session of sessions.slice(1))
+        if (session !== last) expect(flightFor(session).length).toBe(1);
+      const hello = Buffer.from(last.takeDatagrams()[0]!);
+      const [flight] = path.turn('alice', hello, ALICE);
+      path.turn('alice', hello, ALICE);
+      flightFor(peer('client'));
+      talk(last, [flight!]);
+      expect(outcomes()).toEqual([connected]);
+    });
   });
 
   test('of more than 500 at once the last one waits', () => {

@@ -35,6 +35,7 @@ const SHORTEST_ENCRYPTED = 13 + 8 + 16;
 export class Session implements DtlsSession {
   state: DtlsState = 'handshaking';
   problem = '';
+  refused = false;
   readonly #calls: DtlsCalls;
   readonly #handle: Handle;
   readonly #input: Address;
@@ -214,6 +215,7 @@ export class Session implements DtlsSession {
     const text = calls.reasonOf(code) ?? 'without a reason';
     const alert = (code & 0x7fffff) - ALERT_REASONS;
     if (alert < 0) return `DTLS: ${text}`;
+    this.refused = true;
     return alert === BAD_CERTIFICATE_ALERT
       ? 'the peer refused our certificate (fingerprint)'
       : `the peer ended the handshake: ${text}`;

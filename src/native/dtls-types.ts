@@ -58,6 +58,8 @@ export interface DtlsSession {
   readonly state: DtlsState;
   /** Why it failed, for people. */
   readonly problem: string;
+  /** It failed because the peer said so: a fatal alert. */
+  readonly refused: boolean;
   /** A client's first flight. */
   start(): void;
   /** One datagram of the peer. What is no DTLS, or longer than any that we take, is ignored. */

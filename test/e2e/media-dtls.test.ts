@@ -142,6 +142,7 @@ describe('an owner that dies in the middle of the handshake', () => {
       const alice = new Leg('alice', 'bob', 450);
       const bob = new Leg('bob', 'alice', 700);
       await bob.connect('a', 'passive');
+      await pair.until(() => transports('bob').length > 0);
       const offer = await alice.peer.offer();
       const theirs = { role: 'passive', fingerprints: [fingerprintOf(offer)] } as const;
       const opened = await alice.put('a', theirs, iceOf(offer));
@@ -166,6 +167,8 @@ describe('an owner that dies in the middle of the handshake', () => {
         const again = await alice.peer.offer();
         const terms = { role: 'passive', fingerprints: [fingerprintOf(again)], association: 1 } as const;
         await alice.put(owner, terms, iceOf(again));
+        // Our first flight shows the other certificate before our answer does: alice believes none of it and begins anew.
+        await proxy.passed;
         await alice.peer.takeAnswer(alice.ours('passive', proxy.near));
       } else {
         await alice.put(owner, { role: 'passive', fingerprints: [], association: 1 }, iceOf(offer));
@@ -186,6 +189,8 @@ class DtlsFilter {
   readonly near: { readonly address: string; readonly port: number };
   /** Something of ours was kept back. */
   readonly dropped: Promise<void>;
+  /** Something of ours went through. */
+  readonly passed: Promise<void>;
   passes = false;
   readonly #sockets: readonly dgram.Socket[];
 
@@ -197,11 +202,18 @@ class DtlsFilter {
       client = from;
       far.send(packet, port, '127.0.0.1');
     });
+    let drop!: () => void;
+    let pass!: () => void;
     this.dropped = new Promise((resolve) => {
-      far.on('message', (packet) => {
-        if (packet[0]! >= 20 && packet[0]! < 64 && !this.passes) resolve();
-        else if (client) near.send(packet, client.port, client.address);
-      });
+      drop = resolve;
+    });
+    this.passed = new Promise((resolve) => {
+      pass = resolve;
+    });
+    far.on('message', (packet) => {
+      const isDtls = packet[0]! >= 20 && packet[0]! < 64;
+      if (isDtls && !this.passes) return drop();
+      if (client) near.send(packet, client.port, client.address, () => isDtls && pass());
     });
   }
 
