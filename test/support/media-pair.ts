@@ -89,11 +89,12 @@ export class MediaPair {
     if (!ready) throw new Error(`media process ${id} ended before it served; its error stands above`);
   }
 
+  /** Resolves when both stand by for each other again and the switch has its channel: an event before that reaches nobody. */
   async startAgain(id: string): Promise<void> {
     const before = this.logged.length;
     await this.startProcess(id);
-    await this.until(() =>
-      this.logged.slice(before).some(({ by, event }) => by === id && event === 'media.standing-by'),
+    await this.until(
+      () => this.#standingBy('a', before) && this.#standingBy('b', before) && this.connected(id),
     );
   }
 
@@ -182,8 +183,9 @@ export class MediaPair {
     rmSync(this.directory, { recursive: true });
   }
 
-  #standingBy(id: string): boolean {
-    return this.logged.some(({ by, event }) => by === id && event === 'media.standing-by');
+  /** `id` has said since then that its twin stands by. */
+  #standingBy(id: string, since = 0): boolean {
+    return this.logged.slice(since).some(({ by, event }) => by === id && event === 'media.standing-by');
   }
 
   #channel(id: string): Channel {
