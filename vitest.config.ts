@@ -1,7 +1,18 @@
 import { defineConfig } from 'vitest/config';
 
-// Two projects: `unit` runs everything that needs no process of ours; `e2e` starts real installations and peers,
-// one file at a time, because the machine that runs it may have two cores.
+// `unit` runs everything that needs no process of ours. `e2e` starts real installations and peers, two files at a time: they mostly wait.
+// `e2e-alone` follows, one file at a time: what a busy machine would change, such as gaps in the audio, memory and load.
+const ALONE = [
+  'failover',
+  'hostile',
+  'hostile-load',
+  'hostile-records',
+  'maintenance',
+  'overload',
+  'two-machines',
+].map((name) => `test/e2e/${name}.test.ts`);
+const endToEnd = { testTimeout: 120_000, hookTimeout: 120_000 };
+
 export default defineConfig({
   test: {
     projects: [
@@ -19,11 +30,20 @@ export default defineConfig({
       },
       {
         test: {
+          ...endToEnd,
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
+          exclude: ALONE,
+          maxWorkers: 2,
+        },
+      },
+      {
+        test: {
+          ...endToEnd,
+          name: 'e2e-alone',
+          include: ALONE,
           fileParallelism: false,
-          testTimeout: 120_000,
-          hookTimeout: 120_000,
+          sequence: { groupOrder: 1 },
         },
       },
     ],

@@ -7,10 +7,13 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { findProcesses } from '../../src/control/index.ts';
 import { killExact } from '../../src/native/index.ts';
+import { LANE } from './peer.ts';
 
 export const ROOT = path.resolve(import.meta.dirname, '../..');
 const MAIN = path.join(ROOT, 'dist/cli/main.js');
 const START_TIMEOUT_MS = 60_000;
+/** By lane; 4,000 ports each. */
+const MEDIA_FROM = [16_384, 11_000];
 
 export interface InstallationOptions {
   readonly config?: string;
@@ -59,7 +62,7 @@ export class Installation {
   static async start(options: InstallationOptions = {}): Promise<Installation> {
     if (!existsSync(MAIN)) throw new Error('dist/ is missing: run `npm run build` first');
     const portBase = options.namespace === undefined ? await freePortBase() : 5_000;
-    const mediaFrom = 16_384 + 2 * Math.floor(Math.random() * 1_000);
+    const mediaFrom = MEDIA_FROM[LANE]! + 2 * Math.floor(Math.random() * 300);
     const data = options.data ?? mkdtempSync(path.join(tmpdir(), 'twinline-test-'));
     const args = [
       MAIN,
@@ -168,10 +171,10 @@ export class Installation {
   }
 }
 
-/** A base N such that N+60 … N+63, N+80 and N+81 are free, below the ephemeral range. */
+/** A base N such that N+60 … N+63, N+80 and N+81 are free, below those for media. */
 async function freePortBase(): Promise<number> {
   for (let attempt = 0; attempt < 50; attempt++) {
-    const base = 5_000 + 100 * Math.floor(Math.random() * 100);
+    const base = 5_000 + 100 * (2 * Math.floor(Math.random() * 25) + LANE);
     const free = await Promise.all([60, 61, 62, 63, 80, 81].map((offset) => tcpIsFree(base + offset)));
     if (free.every(Boolean) && (await udpIsFree(base + 60))) return base;
   }

@@ -153,6 +153,9 @@ export class TemporaryDirectory {
   }
 }
 
+/** 0 or 1: files of tests that run side by side take their ports from different lanes, so none binds what another was just given. */
+export const LANE = Number(process.env['VITEST_POOL_ID'] ?? 0) % 2;
+
 /** Ports that were given out: a program that was told its port binds it later, and some bind more than they are told. */
 const given = new Set<number>();
 
@@ -162,7 +165,7 @@ const given = new Set<number>();
  */
 export async function freePort(): Promise<number> {
   for (let attempt = 0; attempt < 200; attempt++) {
-    const port = 21_000 + 10 * Math.floor(Math.random() * 1_100);
+    const port = 21_000 + 10 * (2 * Math.floor(Math.random() * 550) + LANE);
     if (given.has(port)) continue;
     given.add(port);
     const free = await Promise.all(Array.from({ length: 10 }, (_, at) => isFree(port + at)));
