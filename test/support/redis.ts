@@ -196,15 +196,21 @@ export const restored = (state: RedisState): Promise<void> =>
     });
   });
 
-/** Asks again and again, so often: the answer itself is the event. */
+/** Asks again and again: the answer itself is the event. A look that fails (Sentinel ends connections when it turns a server) is a no. */
 export async function until(
   what: string,
   look: () => Promise<boolean>,
   withinMs = START_WITHIN_MS,
 ): Promise<void> {
   const endMs = performance.now() + withinMs;
-  while (!(await look())) {
-    if (performance.now() > endMs) throw new Error(`not within ${withinMs} ms: ${what}`);
+  let problem = '';
+  const seen = () =>
+    look().catch((error: unknown) => {
+      problem = `; at last: ${String(error)}`;
+      return false;
+    });
+  while (!(await seen())) {
+    if (performance.now() > endMs) throw new Error(`not within ${withinMs} ms: ${what}${problem}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
