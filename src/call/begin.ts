@@ -19,6 +19,7 @@ import { endCall } from './end.ts';
 import { ask } from './flow.ts';
 import { carriedHeaders, newSessionId, newTag, sessionIdOf, UNDERSTOOD } from './headers.ts';
 import { warningOf } from './hold.ts';
+import { mediaCan } from './media-can.ts';
 import { CALL_SCHEMA_VERSION, type Call, type Leg } from './model.ts';
 import { familyOf, newMedia, readOffer } from './negotiate.ts';
 import { peerAllows } from './peer.ts';
@@ -71,6 +72,10 @@ export function begin(newCall: NewCall, ctx: CallContext): Work {
     if (!offer.ok) {
       const { name, value } = warningOf(work, offer.error);
       return refuse(work, 488, offer.error, name, value);
+    }
+    if (offer.value.protection.kind === 'dtls' && !mediaCan(work, 'dtls')) {
+      const { name, value } = warningOf(work, 'dtls');
+      return refuse(work, 488, 'media has no DTLS', name, value);
     }
     leg.media.unanswered = invite.body;
     // With ICE the signalling's own family reaches the phone, and what `c=` says means little (RFC 8839 §4.2.5.3).

@@ -232,6 +232,8 @@ export interface LegMedia {
     readonly fingerprint?: Fingerprint;
     /** Names of the codecs that media transcodes between there. */
     readonly transcodes?: readonly string[];
+    /** What media sends under there, where it makes the keys. */
+    readonly sendKeys?: readonly SrtpKey[];
   };
   /** Of our `o=` line on this leg. */
   readonly sdpId: string;

@@ -1,6 +1,7 @@
 import { failed, ok, type Result } from '../base/index.ts';
 import type { SrtpKey } from '../media/index.ts';
-import { answerCrypto, answerDirection, buildAnswer, type LocalAudio, serializeSdp } from '../sdp/index.ts';
+import { answerDirection, buildAnswer, type LocalAudio, serializeSdp } from '../sdp/index.ts';
+import { keyToAnswer, mediaCan } from './media-can.ts';
 import type { Leg } from './model.ts';
 import { agree, localAudio, noteKeptKey, readOffer, revised } from './negotiate.ts';
 import { hasVoice, type MediaRefusal, relayed, type Terms } from './terms.ts';
@@ -19,7 +20,10 @@ export function giveAnswer(
   const read = readOffer(leg, offerText);
   if (!read.ok) return read;
   const { description, audio, protection } = read.value;
-  const codecs = answeredCodecs(relayed(audio.codecs), terms.codecs, media.opened?.transcodes);
+  const codecs = answeredCodecs(relayed(audio.codecs), terms.codecs, {
+    transcodes: media.opened?.transcodes,
+    mapsPayloadTypes: mediaCan(work, 'payload-types'),
+  });
   if (!hasVoice(codecs)) return failed('no_common_codec');
   const direction = answerDirection(audio.direction, terms.direction);
   const local = localAudio(media, direction, codecs, terms.ptimeMs);
@@ -39,10 +43,12 @@ export function giveAnswer(
   if (protection.kind === 'srtp') {
     const { tag, suite } = protection.taken;
     // Our key stays while the suite does: a phone that refreshes its session hears no break (RFC 4568 §7.1.4).
-    crypto =
+    const own: Result<{ tag: number } & SrtpKey, MediaRefusal> =
       media.sendKey?.suite === suite && media.renewal === undefined
-        ? { tag, ...media.sendKey }
-        : answerCrypto(protection.taken, work.ctx.random);
+        ? ok({ tag, ...media.sendKey })
+        : keyToAnswer(work, media, protection.taken);
+    if (!own.ok) return own;
+    crypto = own.value;
     media.sendKey = { suite: crypto.suite, keySalt: crypto.keySalt };
     const keyBefore = media.receiveKey;
     media.receiveKey = { suite, keySalt: protection.taken.keySalt };

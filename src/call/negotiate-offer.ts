@@ -7,12 +7,12 @@ import {
   buildOffer,
   isSecureProfile,
   type OfferParameters,
-  offerCrypto,
   parseSdp,
   reverseDirection,
   serializeSdp,
   suiteOrder,
 } from '../sdp/index.ts';
+import { keysToOffer } from './media-can.ts';
 import type { Leg, LegMedia, MediaPolicy, OwnOffer } from './model.ts';
 import { agree, localAudio, noteKeptKey, revised } from './negotiate.ts';
 import { hasVoice, type MediaRefusal, payloadTypesOf, relayed, type Terms } from './terms.ts';
@@ -74,9 +74,9 @@ function offeredKeys(work: Work, { media, mediaPolicy }: Leg): Offered {
       ? []
       : // TR-MEDIA-09: which indices the lost stream used under its key is not known any more.
         media.renewal !== undefined
-        ? offerCrypto([media.sendKey.suite], work.ctx.random)
+        ? keysToOffer(work, media, [media.sendKey.suite])
         : [{ tag: 1, ...media.sendKey }]
-    : offerCrypto(suiteOrder(mediaPolicy.profile, mediaPolicy.prefer256), work.ctx.random);
+    : keysToOffer(work, media, suiteOrder(mediaPolicy.profile, mediaPolicy.prefer256));
   const secure = media.agreed ? media.secureProfile : offersSecureProfile(mediaPolicy);
   return { crypto, optionalSrtp: !secure };
 }

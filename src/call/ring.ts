@@ -9,6 +9,7 @@ import {
 } from '../sip/index.ts';
 import { cancelLeg, closeStreamOf, endCall, finishLeg } from './end.ts';
 import { newSessionId, newTag, supportedOn } from './headers.ts';
+import { mediaCan } from './media-can.ts';
 import type { Leg, MediaPolicy, TrunkEnd, TrunkWay } from './model.ts';
 import { familyOf, newMedia, readOffer } from './negotiate.ts';
 import { makeOffer, offersSecureProfile } from './negotiate-offer.ts';
@@ -180,7 +181,7 @@ function addDevice(work: Work, binding: Device, policy?: MediaPolicy, trunk?: Tr
     peer: { update: false, timer: false },
     media: newMedia(work, familyOf(binding.flow.remote.address)),
   };
-  if (offersWebrtc(leg)) leg.media.ice = newIce(work);
+  if (offersWebrtc(leg) && mediaCan(work, 'ice')) leg.media.ice = newIce(work);
   call.legs.push(leg);
   putStream(work, leg);
   return leg;

@@ -1,5 +1,5 @@
 import { type StreamId, unreachable } from '../base/index.ts';
-import type { MediaEvent } from '../media/index.ts';
+import type { MediaEvent, SrtpKey } from '../media/index.ts';
 import { adopted } from './adopt.ts';
 import { begin } from './begin.ts';
 import { endCall, finishIfReported } from './end.ts';
@@ -44,9 +44,13 @@ function changesNothing(call: Call, event: CallEvent, { nowMs }: CallContext): b
     media?.renewal?.ready !== false &&
     known?.address === opened.address &&
     known.port === opened.port &&
-    known.rtcpPort === opened.rtcpPort
+    known.rtcpPort === opened.rtcpPort &&
+    sameKeys(known.sendKeys, opened.sendKeys)
   );
 }
+
+const sameKeys = (some: readonly SrtpKey[] = [], others: readonly SrtpKey[] = []): boolean =>
+  some.length === others.length && some.every(({ keySalt }, at) => keySalt === others[at]?.keySalt);
 
 function act(work: Work, event: CallEvent): void {
   switch (event.type) {
@@ -144,13 +148,14 @@ function streamOpened(work: Work, { opened }: Event<'media-opened'>): void {
     work.commands.push({ type: 'media-close', streams: [opened.stream] });
     return;
   }
-  const { address, port, rtcpPort, fingerprint, transcodes } = opened;
+  const { address, port, rtcpPort, fingerprint, transcodes, sendKeys } = opened;
   leg.media.opened = {
     address,
     port,
     rtcpPort,
     ...(fingerprint === undefined ? {} : { fingerprint }),
     ...(transcodes === undefined ? {} : { transcodes }),
+    ...(sendKeys === undefined ? {} : { sendKeys }),
   };
   if (leg.media.renewal?.ready === false) placeFound(work, leg);
   inviteReadyDevices(work);

@@ -114,13 +114,13 @@ describe('what is offered and answered', () => {
 
   test('a side without keypad events is promised none', () => {
     expect(offeredCodecs([pcmu], EVERY).some(({ name }) => name === 'telephone-event')).toBe(false);
-    expect(answeredCodecs([opus, { ...keys, clockRateHz: 48_000 }], [pcmu], EVERY)).toEqual([
+    expect(answeredCodecs([opus, { ...keys, clockRateHz: 48_000 }], [pcmu], { transcodes: EVERY })).toEqual([
       { ...opus, fmtp: 'useinbandfec=1' },
     ]);
   });
 
   test('a codec whose library is missing is neither offered nor answered', () => {
     expect(offeredCodecs([pcmu], ['pcmu']).map(({ name }) => name)).toEqual(['pcmu']);
-    expect(answeredCodecs([opus], [pcmu], ['pcmu'])).toEqual([]);
+    expect(answeredCodecs([opus], [pcmu], { transcodes: ['pcmu'] })).toEqual([]);
   });
 });

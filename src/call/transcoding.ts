@@ -50,6 +50,14 @@ export function offeredCodecs(
   return all;
 }
 
+/** What media can do about two legs that differ. */
+export interface MediaMeans {
+  /** Names of the codecs between which it transcodes; undefined: none. */
+  readonly transcodes: readonly string[] | undefined;
+  /** Default true: one codec may have another number on each leg. */
+  readonly mapsPayloadTypes?: boolean;
+}
+
 /**
  * What of an offer is taken when the other leg has agreed to `answered`: what they have in common; failing that, all of it that media can
  * transcode. Without a voice among them there is nothing to talk with.
@@ -57,9 +65,14 @@ export function offeredCodecs(
 export function answeredCodecs(
   offered: readonly Codec[],
   answered: readonly Codec[],
-  transcodes: readonly string[] | undefined,
+  { transcodes, mapsPayloadTypes = true }: MediaMeans,
 ): Codec[] {
-  const common = commonCodecs(offered, answered);
+  const common = commonCodecs(offered, answered).filter(
+    ({ name, payloadType }) =>
+      mapsPayloadTypes ||
+      // What a packet says is what it is at both ends.
+      answered.some((codec) => codec.name === name && codec.payloadType === payloadType),
+  );
   const isOurs = ({ name }: Codec): boolean => transcodes?.includes(name) === true;
   if (hasVoice(common) || !answered.some(isOurs)) return common;
   const voices = offered.filter((codec) => !isAuxiliary(codec) && isOurs(codec));

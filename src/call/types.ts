@@ -1,7 +1,14 @@
 import type { CallId, EdgeId, LegId, Random, StreamId, UserId } from '../base/index.ts';
 import type { Binding, Device, DirectorySnapshot, User } from '../directory/index.ts';
 import type { Flow, LadderEntry } from '../link/index.ts';
-import type { MediaEvent, StreamOpened, StreamPlace, StreamReport, StreamSpec } from '../media/index.ts';
+import type {
+  MediaCapability,
+  MediaEvent,
+  StreamOpened,
+  StreamPlace,
+  StreamReport,
+  StreamSpec,
+} from '../media/index.ts';
 import type { SipMessage } from '../sip/index.ts';
 import type { TrunkWay } from './model.ts';
 import type { TrunkCall } from './trunk.ts';
@@ -62,6 +69,8 @@ export interface CallContext {
   /** The bundle's token: starts every local tag and every branch (behind the cookie), and is every Contact's user. */
   readonly token: string;
   readonly serverName: string;
+  /** What media can do where a stream would be opened now; absent: everything. */
+  readonly mediaCapabilities?: readonly MediaCapability[];
   /** How long an established call waits for a phone that no flow leads to; absent: 60 s. */
   readonly keepLostPhoneMs?: number;
 }

@@ -1,4 +1,5 @@
 import type { BundleId, CallId, MediaId, StreamId } from '../base/index.ts';
+import type { MediaCapability } from './capabilities.ts';
 
 /**
  * The control protocol of a media process. It knows streams, not calls. The protocol is declarative: `put` says what a stream
@@ -58,6 +59,8 @@ export interface MediaToSwitch {
   event: MediaEvent;
   /** The process takes no new streams for now (`drain`), or takes them again. Said at the greeting too, if it drains then. */
   draining: { on: boolean };
+  /** Said at the greeting. A process of an older release does not say it, and has all. */
+  capabilities: { has: readonly MediaCapability[] };
 }
 
 export type SrtpSuite =
@@ -229,6 +232,8 @@ export interface StreamOpened {
   readonly fingerprint?: { readonly hash: 'sha-256'; readonly value: string };
   /** Names of the codecs that this process transcodes between; absent: none. */
   readonly transcodes?: readonly string[];
+  /** Without `given-keys`: what it sends under, by suite, in the order in which they are offered. Another offer may bring others. */
+  readonly sendKeys?: readonly SrtpKey[];
   /** Of a link's end: what it sends and receives under. */
   readonly keys?: { readonly sendKey: SrtpKey; readonly receiveKey: SrtpKey };
 }
@@ -256,7 +261,8 @@ export interface StreamReport {
 
 /**
  * Error codes in replies: `no_ports` (503 with Retry-After), `stale_epoch`, `bad_spec`; `standby` (the stream is the twin's: ask there or
- * again shortly), `draining` (ask the twin), `unknown_stream` (see `put`).
+ * again shortly), `draining` (ask the twin), `unknown_stream` (see `put`), `unsupported` (see `MediaCapability`), `engine_away` (what carries
+ * the streams does not answer the process that steers it).
  */
 export type MediaEvent =
   | { readonly type: 'dtmf'; readonly stream: StreamId; readonly digit: string; readonly durationMs: number }
@@ -280,5 +286,7 @@ export type MediaEvent =
     }
   /** Nothing came for this long. */
   | { readonly type: 'silent'; readonly stream: StreamId; readonly forMs: number }
+  /** What carried these streams has forgotten them: each needs an offer with new keys. */
+  | { readonly type: 'lost'; readonly streams: readonly StreamId[] }
   /** This media process took these streams over from another, which died or handed them over. */
   | { readonly type: 'adopted'; readonly from: MediaId; readonly streams: readonly StreamId[] };

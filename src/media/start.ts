@@ -1,23 +1,10 @@
 import type { PlaybackParts } from '../audio/index.ts';
-import {
-  type BundleId,
-  failed,
-  type MediaId,
-  type StreamId,
-  type Timer,
-  TwinlineError,
-} from '../base/index.ts';
-import { type Channel, type Frame, listenAt, type Peer, PROTOCOL_VERSION } from '../link/index.ts';
-import {
-  canPassDescriptors,
-  openUdpLoop,
-  processStartTime,
-  raisePriority,
-  type UdpLoop,
-} from '../native/index.ts';
+import { failed, type MediaId, type StreamId, type Timer } from '../base/index.ts';
+import { canPassDescriptors, openUdpLoop, raisePriority, type UdpLoop } from '../native/index.ts';
 import { releaseKeys } from './apply-spec.ts';
-import { checkEpochs, checkIds } from './command-data.ts';
+import { OUR_CAPABILITIES } from './capabilities.ts';
 import { MediaCore } from './core.ts';
+import { MediaDoor } from './door.ts';
 import { Dtls } from './dtls.ts';
 import { goOnExactly } from './exact.ts';
 import { HandOver } from './hand-over.ts';
@@ -39,8 +26,6 @@ const TICK_MS = ALIVE_EVERY_MS;
 const TICKS_PER_SECOND = 4;
 /** A process that is to end waits this long for a twin that is slow to take its streams. */
 const HAND_OVER_WAIT_MS = 1000;
-/** Who may empty a media process. */
-const COMMANDERS = new Set(['zone', 'control', 'launcher']);
 
 /** Starts serving. Rejects with `TwinlineError` naming the path, address or port range that cannot be used. */
 export async function startMedia(options: MediaOptions): Promise<MediaProcess> {
@@ -64,10 +49,9 @@ class Media implements MediaProcess {
   readonly #handOver: HandOver;
   readonly #dtls: Dtls;
   readonly #plane: AudioPlane;
+  readonly #door: MediaDoor;
   #stopping = false;
   #emptying = false;
-  readonly #channels = new Set<Channel>();
-  #listener: { close(): Promise<void> } | undefined;
   #timer: Timer | undefined;
   #ticks = 0;
   #second = { packets: 0, perSecond: 0, cpuUs: 0, cpuPercent: 0, atMs: 0 };
@@ -77,6 +61,7 @@ class Media implements MediaProcess {
     const limits = { ...DEFAULT_LIMITS, ...options.limits };
     this.#options = options;
     this.#loop = loop;
+    this.#door = this.#openDoor(options);
     this.#pairs = new PortPairs({
       range: options.portRange,
       restMs: limits.portRestMs,
@@ -117,7 +102,7 @@ class Media implements MediaProcess {
       clock,
       log,
       commit: (stream) => this.#owner.commit(stream),
-      event: (event) => this.#tell(event),
+      event: (event) => this.#door.tell(event),
     });
     this.#dtls = new Dtls({ clock, log, identities: options.dtls ?? [] });
     this.#core = new MediaCore({
@@ -138,7 +123,7 @@ class Media implements MediaProcess {
         tickNegotiation(this.#port, stream, clock.nowMs());
       },
       closeSockets: (stream) => this.#closeSockets(stream),
-      event: (event) => this.#tell(event),
+      event: (event) => this.#door.tell(event),
     });
     this.#core.addressAway = options.movingAddress === true;
     this.#plane = new AudioPlane({
@@ -146,7 +131,7 @@ class Media implements MediaProcess {
       log,
       graph: this.#core.graph,
       relay: this.#port.relay,
-      event: (event) => this.#tell(event),
+      event: (event) => this.#door.tell(event),
       note: (stream) => this.#port.note(stream),
       parts: options.sounds ?? NO_SOUNDS,
       ...(options.taps && { taps: options.taps }),
@@ -166,26 +151,18 @@ class Media implements MediaProcess {
   }
 
   async start(): Promise<this> {
-    const { id, clock, log, listenPath, remoteDoor, mirrorPath } = this.#options;
+    const { id, clock, log, mirrorPath } = this.#options;
     // On a full machine voice would else wait its turn: 15 runnable processes on two cores made gaps of 170 to 510 ms out of 80 to 125.
     if (this.#options.priority !== 'ordinary') raisePriority();
     warmUp(clock.nowMs());
     warmUpAudio();
-    this.#listener = await listenAt({
-      path: listenPath,
-      remote: remoteDoor,
-      self: { role: 'media', id, pid: process.pid, startTime: processStartTime(process.pid) },
-      clock,
-      log,
-      onChannel: (channel) => this.#serve(channel),
-      refuse: (peer) => (peer.role === 'media' ? 'media processes use the mirror socket' : undefined),
-    });
+    await this.#door.listen();
     if (canPassDescriptors) {
       try {
         this.#standBy.listen(mirrorPath);
         if (this.#options.mirrorDoor) await this.#standBy.listenRemotely({ id }, this.#options.mirrorDoor);
       } catch (error) {
-        await this.#listener.close();
+        await this.#door.close();
         throw error;
       }
       this.#owner.start();
@@ -216,7 +193,7 @@ class Media implements MediaProcess {
   async drain(on: boolean): Promise<HandedOver> {
     this.#core.draining = on;
     this.#options.log.info({ on, streams: this.#core.graph.size }, 'media.draining');
-    for (const channel of this.#switches()) tellDraining(channel, this.#takesNone);
+    this.#door.tellDraining();
     return on ? this.#empty() : { handed: 0, remaining: this.#core.graph.size };
   }
 
@@ -226,7 +203,7 @@ class Media implements MediaProcess {
 
   addressHere(here: boolean): void {
     this.#core.addressAway = !here;
-    for (const channel of this.#switches()) tellDraining(channel, this.#takesNone);
+    this.#door.tellDraining();
   }
 
   takeOver(media: readonly MediaId[], spokeUntilMs: number): void {
@@ -263,69 +240,34 @@ class Media implements MediaProcess {
     this.#standBy.stop();
     this.#core.closeAll();
     this.#dtls.close();
-    for (const channel of this.#channels) channel.close('the media process stops');
-    await this.#listener?.close();
+    await this.#door.close();
     this.#loop.close();
   }
 
-  #serve(channel: Channel): void {
-    this.#channels.add(channel);
-    channel.onClose(() => this.#channels.delete(channel));
-    channel.onFrame((frame) => this.#answer(channel, frame));
-  }
-
-  async #answer(channel: Channel, frame: Frame): Promise<Frame | undefined> {
-    const data = (frame.data ?? {}) as Record<string, unknown>;
-    switch (frame.kind) {
-      case 'greet':
-        if (data.version !== PROTOCOL_VERSION)
-          throw new TwinlineError(
-            'version',
-            `${channel.peer.id} speaks version ${data.version} of the protocol, media speaks ${PROTOCOL_VERSION}`,
-          );
-        this.#tellAdopted(channel);
-        if (this.#takesNone) tellDraining(channel, true);
-        return undefined;
-      case 'put':
-        return { kind: 'put', data: await this.#core.put(data.stream, processOf(channel.peer), data.opened) };
-      case 'own':
-        for (const { bundle, epoch } of checkEpochs(data.bundles)) this.#core.epochs.check(bundle, epoch);
-        return { kind: 'own', data: {} };
-      case 'find':
-        return { kind: 'find', data: this.#core.find(checkIds(data.streams)) };
-      case 'drain':
-      case 'hand-over':
-        if (!COMMANDERS.has(channel.peer.role))
-          throw new TwinlineError('not_allowed', `a ${channel.peer.role} may not say ${frame.kind} to media`);
-        return {
-          kind: frame.kind,
-          data: await (frame.kind === 'drain'
-            ? this.drain(data.on === true)
-            : this.handOver(data.streams === undefined ? undefined : checkIds(data.streams))),
-        };
-      case 'close': {
-        const { bundle, epoch, streams } = data;
-        if (typeof bundle !== 'string' || !Number.isSafeInteger(epoch))
-          throw new TwinlineError('bad_spec', 'a close names bundle, epoch and streams');
-        const reports = this.#core.close(bundle as BundleId, epoch as number, checkIds(streams));
-        return { kind: 'close', data: { reports } };
-      }
-      default:
-        throw new TwinlineError('unknown_kind', `media knows no command ${JSON.stringify(frame.kind)}`);
-    }
-  }
-
-  /** Every switch hears every event: the one that has the call is not known here after a switch died. */
-  #tell(event: MediaEvent): void {
-    for (const channel of this.#switches()) {
-      const lane = event.type === 'adopted' ? 'priority' : 'normal';
-      if (!channel.send({ kind: 'event', data: event, lane }))
-        this.#options.log.warn({ to: channel.peer.id, event: event.type }, 'media.event-lost');
-    }
+  #openDoor({ id, clock, log, listenPath, remoteDoor }: MediaOptions): MediaDoor {
+    const takesNone = (): boolean => this.#takesNone;
+    return new MediaDoor({
+      ...{ id, clock, log, listenPath, remoteDoor },
+      engine: {
+        capabilities: OUR_CAPABILITIES,
+        get takesNone() {
+          return takesNone();
+        },
+        put: (stream, owner, opened) => this.#core.put(stream, owner, opened),
+        own: (bundles) => {
+          for (const { bundle, epoch } of bundles) this.#core.epochs.check(bundle, epoch);
+        },
+        find: (streams) => this.#core.find(streams),
+        close: (bundle, epoch, streams) => this.#core.close(bundle, epoch, streams),
+        drain: (on) => this.drain(on),
+        handOver: (streams) => this.handOver(streams),
+        missed: () => this.#adoptions(),
+      },
+    });
   }
 
   /** A switch that was away when we took streams over would look for them at their old place for ever. */
-  #tellAdopted(channel: Channel): void {
+  #adoptions(): MediaEvent[] {
     const byOrigin = new Map<MediaId, StreamId[]>();
     for (const { adoptedFrom, id } of this.#core.graph) {
       if (adoptedFrom === undefined) continue;
@@ -333,12 +275,7 @@ class Media implements MediaProcess {
       if (streams === undefined) byOrigin.set(adoptedFrom, [id]);
       else streams.push(id);
     }
-    for (const [from, streams] of byOrigin)
-      channel.send({ kind: 'event', data: { type: 'adopted', from, streams }, lane: 'priority' });
-  }
-
-  *#switches(): Iterable<Channel> {
-    for (const channel of this.#channels) if (channel.peer.role === 'switch') yield channel;
+    return [...byOrigin].map(([from, streams]) => ({ type: 'adopted', from, streams }));
   }
 
   /** The process is dead: its streams go on here, and those that we had given to it. */
@@ -351,7 +288,7 @@ class Media implements MediaProcess {
     const { passed, tooOld } = this.#goOn(from, streams);
     const tookMs = Math.round((clock.nowMs() - startMs) * 100) / 100;
     this.#options.log.warn({ from, streams: streams.length, passed, tooOld, tookMs }, 'media.taken-over');
-    this.#tell({ type: 'adopted', from, streams: streams.map((stream) => stream.id) });
+    this.#door.tell({ type: 'adopted', from, streams: streams.map((stream) => stream.id) });
     for (const stream of streams) void this.#owner.put(stream);
   }
 
@@ -367,7 +304,7 @@ class Media implements MediaProcess {
     const told = streams.map((stream) => this.#owner.put(stream));
     const { passed, tooOld } = this.#goOn(from, streams);
     log.info({ from, streams: streams.length, passed, tooOld }, 'media.received');
-    this.#tell({ type: 'adopted', from, streams: streams.map((stream) => stream.id) });
+    this.#door.tell({ type: 'adopted', from, streams: streams.map((stream) => stream.id) });
     await Promise.all(told);
   }
 
@@ -398,8 +335,7 @@ class Media implements MediaProcess {
   #tick(): void {
     this.#timer = this.#options.clock.after(TICK_MS, () => this.#tick());
     this.#port.alive(this.#options.clock.nowMs());
-    // By its name alone an owner is known that an older release has mirrored.
-    const here = new Set([...this.#channels].flatMap(({ peer }) => [processOf(peer), peer.id]));
+    const here = this.#door.owners;
     this.#core.tick((owner) => here.has(owner));
     if (++this.#ticks % TICKS_PER_SECOND !== 0) return;
     this.#owner.progress(this.#core.graph);
@@ -439,9 +375,3 @@ const NO_SOUNDS: PlaybackParts = {
     failed({ code: 'asset_missing', message: `${name}: this media process has no folder of assets` }),
   speech: async () => failed({ code: 'speech_missing', message: 'this media process has no voice' }),
 };
-
-const tellDraining = (channel: Channel, on: boolean): boolean =>
-  channel.send({ kind: 'draining', data: { on }, lane: 'priority' });
-
-/** A switch that is started anew has its predecessor's name, and has not asked for what nobody adopted of it. */
-const processOf = ({ id, pid, startTime }: Peer): string => `${id} ${pid} ${startTime}`;

@@ -25,7 +25,7 @@ import {
   step,
 } from '../call/index.ts';
 import type { DirectorySnapshot } from '../directory/index.ts';
-import type { MediaEvent } from '../media/index.ts';
+import type { MediaCapability, MediaEvent } from '../media/index.ts';
 import { callIdOf, fromOf, type SipMessage, tagOf } from '../sip/index.ts';
 import type { Sealer, StatePort } from '../state/index.ts';
 import { Alarm } from './alarm.ts';
@@ -52,6 +52,8 @@ export interface CallTableOptions {
   readonly bundles: Bundles;
   readonly serverName: string;
   readonly keepLostPhoneMs?: number;
+  /** As `CallContext.mediaCapabilities`. */
+  readonly mediaCapabilities?: () => readonly MediaCapability[] | undefined;
   /** False: running calls are not written, and die with this switch. */
   readonly checkpoints?: boolean;
   readonly log: Logger;
@@ -229,6 +231,10 @@ export class CallTable {
       for (const stream of event.streams) this.streamMoved(stream, media);
       return;
     }
+    if (event.type === 'lost') {
+      this.streamsLost(event.streams);
+      return;
+    }
     const running = this.#byStream.get(event.stream);
     if (running !== undefined) void this.handle(running, { type: 'media-event', event });
   }
@@ -340,6 +346,7 @@ export class CallTable {
     const found = snapshot(running.account, running.directoryNumber);
     if (found === undefined)
       throw new TwinlineError('no_directory', `no directory of account ${running.account}`);
+    const mediaCapabilities = this.#options.mediaCapabilities?.();
     return {
       nowMs: clock.nowMs(),
       utcMs: clock.utcMs(),
@@ -347,6 +354,7 @@ export class CallTable {
       snapshot: found,
       token: tokens.mint(running.bundle),
       serverName,
+      ...(mediaCapabilities !== undefined && { mediaCapabilities }),
       ...(keepLostPhoneMs !== undefined && { keepLostPhoneMs }),
     };
   }

@@ -293,3 +293,20 @@ test('its carrier that has not connected yet is waited for, and not for ever', a
   await passTime(clock, 50);
   expect(outcomes).toEqual(['b', 'unknown_stream', 'unknown_stream']);
 });
+
+test('what media can do is what the process says by which a stream would be opened', async () => {
+  const clock = new VirtualClock();
+  const { links, connect } = mediaThat(clock, { a: true, b: true });
+  expect(links.capabilities).toBeUndefined();
+  const [a, b] = ['a', 'b'].map((id) => connect(id));
+  a!.send({ kind: 'capabilities', data: { has: ['relay'] } });
+  await passTime(clock, 1);
+  expect(links.capabilities).toEqual(['relay']);
+  a!.send({ kind: 'draining', data: { on: true } });
+  await passTime(clock, 1);
+  // Of an older release, which has all.
+  expect(links.capabilities).toBeUndefined();
+  b!.send({ kind: 'capabilities', data: { has: ['relay', 'srtp'] } });
+  await passTime(clock, 1);
+  expect(links.capabilities).toEqual(['relay', 'srtp']);
+});

@@ -2,6 +2,7 @@ import { type Clock, type Logger, type MediaId, type StreamId, TwinlineError } f
 import { type Channel, type Frame, PROTOCOL_VERSION } from '../link/index.ts';
 import type {
   BundleEpoch,
+  MediaCapability,
   MediaEvent,
   MediaToSwitch,
   StreamOpened,
@@ -29,6 +30,8 @@ export class MediaLinks {
   readonly #channels = new Map<MediaId, Channel>();
   /** Those that take no new streams for now. */
   readonly #draining = new Set<MediaId>();
+  /** What each can do; one of an older release does not say it, and has all. */
+  readonly #capabilities = new Map<MediaId, readonly MediaCapability[]>();
   /** Those that were ever here, or are said to carry a stream. */
   readonly #known = new Set<MediaId>();
   /** Those of them that may be here again in a moment. */
@@ -63,10 +66,13 @@ export class MediaLinks {
   accept(channel: Channel): void {
     const id = channel.peer.id as MediaId;
     this.#channels.set(id, channel);
+    this.#capabilities.delete(id);
     this.#known.add(id);
     this.#expected.delete(id);
     channel.onFrame((frame: Frame) => {
       if (frame.kind === 'event') this.#onEvent(frame.data as MediaEvent, id);
+      if (frame.kind === 'capabilities')
+        this.#capabilities.set(id, (frame.data as MediaToSwitch['capabilities']).has);
       if (frame.kind === 'draining') {
         if ((frame.data as MediaToSwitch['draining']).on) this.#draining.add(id);
         else this.#draining.delete(id);
@@ -134,6 +140,12 @@ export class MediaLinks {
   /** Nobody is away who may come back in a moment, with streams that nobody else knows. */
   get complete(): boolean {
     return this.#expected.size === 0;
+  }
+
+  /** Of the process by which a new stream would be opened now; undefined: all, or nobody is here. */
+  get capabilities(): readonly MediaCapability[] | undefined {
+    const channel = this.#channelFor(undefined, undefined, new Set());
+    return channel && this.#capabilities.get(channel.peer.id as MediaId);
   }
 
   #expect(media: MediaId): void {

@@ -194,6 +194,7 @@ export class CallSwitch {
         serverName,
         ...(options.checkpoints === false && { checkpoints: false }),
         ...(options.keepLostPhoneMs !== undefined && { keepLostPhoneMs: options.keepLostPhoneMs }),
+        mediaCapabilities: () => this.#media.capabilities,
         log,
         readsForm: options.readsForm ?? NEWEST_FORM,
         form: () => this.#form,

@@ -27,7 +27,13 @@ import {
 } from '../../src/call/index.ts';
 import type { Binding, DirectorySnapshot, MediaProfileName, User } from '../../src/directory/index.ts';
 import type { Flow, TransportName } from '../../src/link/index.ts';
-import type { StreamSpec } from '../../src/media/index.ts';
+import {
+  capabilitiesFor,
+  type MediaCapability,
+  type SrtpKey,
+  type StreamSpec,
+} from '../../src/media/index.ts';
+import { KEY_SALT_LENGTH } from '../../src/sdp/index.ts';
 import { parseMessage, toBytes, validateRequest, validateResponse } from '../../src/sip/index.ts';
 import { ScriptedPhone } from './scripted-phone.ts';
 
@@ -88,6 +94,8 @@ export class CallFlow {
   reportsLost = false;
   /** Set for a media process without a certificate. */
   withoutDtls = false;
+  /** What media can do; undefined: everything. Without `given-keys` it has keys of its own for each stream. */
+  mediaCapabilities: readonly MediaCapability[] | undefined;
   /** Between which codecs media transcodes. */
   transcodes: readonly string[] | undefined;
   /** Set while media is slow: streams open only with `releaseMedia`, and a close before that finds nothing. */
@@ -237,6 +245,7 @@ export class CallFlow {
       snapshot: this.snapshot,
       token: this.#token,
       serverName: 'Twinline',
+      ...(this.mediaCapabilities && { mediaCapabilities: this.mediaCapabilities }),
     };
   }
 
@@ -376,6 +385,11 @@ export class CallFlow {
         throw new Error('a key goes over to another stream');
       this.#senderOf.set(key, stream.id);
     }
+    const lacking = capabilitiesFor(stream).find((one) => this.mediaCapabilities?.includes(one) === false);
+    if (lacking !== undefined) throw new Error(`media is asked for ${lacking}, which it does not have`);
+    const sendKeys = this.#keysMadeFor(stream.id);
+    if (key !== undefined && sendKeys?.every(({ keySalt }) => keySalt !== key))
+      throw new Error('media is to send under a key that it has not made');
     this.streams.set(stream.id, stream);
     const port = this.portOf(stream.id);
     answer({
@@ -387,9 +401,20 @@ export class CallFlow {
         port,
         rtcpPort: port + 1,
         ...(this.transcodes === undefined ? {} : { transcodes: this.transcodes }),
-        ...(this.withoutDtls ? {} : { fingerprint: certificates[(stream.dtls?.association ?? 0) % 2]! }),
+        ...(sendKeys && { sendKeys }),
+        ...(this.withoutDtls || this.mediaCapabilities?.includes('dtls') === false
+          ? {}
+          : { fingerprint: certificates[(stream.dtls?.association ?? 0) % 2]! }),
       },
     });
+  }
+
+  #keysMadeFor(stream: StreamId): SrtpKey[] | undefined {
+    if (this.mediaCapabilities?.includes('given-keys') ?? true) return undefined;
+    return Object.entries(KEY_SALT_LENGTH).map(([suite, octets]) => ({
+      suite: suite as SrtpKey['suite'],
+      keySalt: Buffer.alloc(octets, `${stream}${suite}`).toString('base64'),
+    }));
   }
 
   #close(streams: readonly StreamId[], answer: (event: CallEvent) => void): void {
