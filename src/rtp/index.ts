@@ -2,6 +2,7 @@
  * RTP, RTCP, SRTP, STUN and telephone events: octets read and rewritten in place, state as plain data. No sockets, no clock; ciphers
  * come from `native`.
  */
+export { type BurstMetrics, type Bursts, burstMetrics, GMIN } from './bursts.ts';
 export {
   burstRatio,
   type CallMeasures,
@@ -41,6 +42,7 @@ export {
   countPacket,
   jitterMs,
   newReception,
+  packetsExpected,
   packetsLost,
   type Reception,
   reportOn,
@@ -54,6 +56,7 @@ export {
   type ReplayWindow,
 } from './replay-window.ts';
 export { parseRtcp, type ReportBlock, type RtcpPacket, type SdesChunk, writeRtcp } from './rtcp.ts';
+export { RX_CONCEALS_AND_ADAPTS, type VoipMetrics } from './rtcp-xr.ts';
 export { SRTP_AUTH, SRTP_EXHAUSTED, SRTP_MALFORMED, SRTP_NO_ROOM, SRTP_REPLAY } from './srtp-codes.ts';
 export {
   deriveKeys,

@@ -65,7 +65,7 @@ interface Slot {
  * Memory is bounded: 64 packets, each at most 1,500 octets.
  */
 export class JitterBuffer {
-  readonly counts: JitterCounts = { late: 0, duplicate: 0, dropped: 0, concealments: 0, concealedMs: 0 };
+  readonly counts: JitterCounts;
   /** Of the last `pull`. */
   payload: Buffer = EMPTY;
   payloadLength = 0;
@@ -94,8 +94,13 @@ export class JitterBuffer {
   #held = 0;
   #concealing = false;
 
-  constructor(limits: JitterLimits = DEFAULT_LIMITS) {
+  /** `counts`: what it counts into. */
+  constructor(
+    limits: JitterLimits = DEFAULT_LIMITS,
+    counts: JitterCounts = { late: 0, duplicate: 0, dropped: 0, concealments: 0, concealedMs: 0 },
+  ) {
     this.#limits = limits;
+    this.counts = counts;
     this.#delay = new JitterDelay(limits.leastMs, limits.mostMs);
   }
 

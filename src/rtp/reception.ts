@@ -1,3 +1,4 @@
+import { type Bursts, countLost, newBursts } from './bursts.ts';
 import { sequenceDistance, timestampDistance } from './packet.ts';
 import type { ReportBlock } from './rtcp.ts';
 
@@ -9,14 +10,24 @@ export interface Reception {
   firstSequence: number;
   highestSequence: number;
   packets: number;
-  /** Interarrival jitter in units of the RTP clock, and its worst so far. */
+  /** Interarrival jitter in units of the RTP clock, its worst so far, and its sum over so many packets. */
   jitter: number;
   worstJitter: number;
+  jitterSum: number;
+  jitterPackets: number;
   lastTransit: number;
+  lastArrivalMs: number;
+  /** Sum of the waits between packets, pauses left out; and the longest wait, pause or not. */
+  activeMs: number;
+  longestGapMs: number;
+  /** How often one or more packets in a row did not come; one that came late after all is counted too. */
+  lossRuns: number;
+  bursts: Bursts;
   /** After a jump, the sequence number that would confirm it; -1: none. */
   suspectedNext: number;
-  /** Lost before the source started anew (same SSRC, another numbering). */
+  /** Lost before the source started anew (same SSRC, another numbering), and how many it had sent. */
   lostBefore: number;
+  expectedBefore: number;
   reportedExpected: number;
   reportedPackets: number;
 }
@@ -24,6 +35,8 @@ export interface Reception {
 /** A.1: more than this behind or ahead is a source that started anew, once a second packet confirms it. */
 const MAX_DROPOUT = 3000;
 const MAX_MISORDER = 100;
+/** Who sends nothing for so long pauses (no voice, hold). */
+const PAUSE_MS = 1000;
 
 export function newReception(
   ssrc: number,
@@ -40,20 +53,32 @@ export function newReception(
     packets: 1,
     jitter: 0,
     worstJitter: 0,
+    jitterSum: 0,
+    jitterPackets: 0,
     lastTransit: transitOf(clockRateHz, timestamp, arrivalMs),
+    lastArrivalMs: arrivalMs,
+    activeMs: 0,
+    longestGapMs: 0,
+    lossRuns: 0,
+    bursts: { ...newBursts(), run: 1 },
     suspectedNext: -1,
     lostBefore: 0,
+    expectedBefore: 0,
     reportedExpected: 0,
     reportedPackets: 0,
   };
 }
 
-/** Counts a packet. `arrivalMs` by a monotonic clock. False for one so far off that it only counts once confirmed. */
+/**
+ * Counts a packet. `arrivalMs` by a monotonic clock. `timed`: its timestamp tells when it was sent, which those of a telephone event do not.
+ * False for one so far off that it only counts once confirmed.
+ */
 export function countPacket(
   reception: Reception,
   sequence: number,
   timestamp: number,
   arrivalMs: number,
+  timed = true,
 ): boolean {
   const distance = sequenceDistance(reception.highestSequence & 0xffff, sequence);
   if (distance > MAX_DROPOUT || distance < -MAX_MISORDER) {
@@ -62,6 +87,7 @@ export function countPacket(
       return false;
     }
     reception.lostBefore += Math.max(0, expectedOf(reception) - reception.packets);
+    reception.expectedBefore += expectedOf(reception);
     reception.firstSequence = (sequence - 1) & 0xffff;
     reception.highestSequence = reception.firstSequence + 1;
     reception.packets = 1;
@@ -70,15 +96,27 @@ export function countPacket(
     reception.lastTransit = transitOf(reception.clockRateHz, timestamp, arrivalMs);
   } else if (distance > 0) {
     reception.highestSequence += distance;
+    if (distance > 1) {
+      reception.lossRuns++;
+      countLost(reception.bursts, distance - 1);
+    }
+    reception.bursts.run++;
   }
   reception.suspectedNext = -1;
   reception.packets++;
+  const gapMs = arrivalMs - reception.lastArrivalMs;
+  reception.lastArrivalMs = arrivalMs;
+  if (gapMs < PAUSE_MS) reception.activeMs += gapMs;
+  if (gapMs > reception.longestGapMs) reception.longestGapMs = gapMs;
+  if (!timed) return true;
 
   // A.8, in floating point. Differences on the circle of timestamps, so a wrap is no jitter.
   const transit = transitOf(reception.clockRateHz, timestamp, arrivalMs);
   const difference = Math.abs(timestampDistance(reception.lastTransit, transit));
   reception.lastTransit = transit;
   reception.jitter += (difference - reception.jitter) / 16;
+  reception.jitterSum += reception.jitter;
+  reception.jitterPackets++;
   if (reception.jitter > reception.worstJitter) reception.worstJitter = reception.jitter;
   return true;
 }
@@ -87,6 +125,10 @@ const transitOf = (clockRateHz: number, timestamp: number, arrivalMs: number): n
   (Math.round((arrivalMs * clockRateHz) / 1000) % 2 ** 32) - timestamp;
 
 const expectedOf = (reception: Reception): number => reception.highestSequence - reception.firstSequence + 1;
+
+/** How many were sent, as far as the numbers tell, over the whole of the stream. */
+export const packetsExpected = (reception: Reception): number =>
+  reception.expectedBefore + expectedOf(reception);
 
 /** A.3: expected less received, over the whole of the stream; never below zero here. */
 export const packetsLost = (reception: Reception): number =>

@@ -1,5 +1,6 @@
 import { failed, ok, type Result } from '../base/index.ts';
 import { readUint32, writeUint32 } from './packet.ts';
+import { readXrBlocks, sizeOfXr, type VoipMetrics, writeXr, XR } from './rtcp-xr.ts';
 
 /** RTCP (RFC 3550 §6.4 to §6.7) as plain data. It comes every few seconds, so objects cost nothing that matters. */
 export type RtcpPacket =
@@ -17,7 +18,9 @@ export type RtcpPacket =
   | { readonly type: 'rr'; readonly ssrc: number; readonly reports: readonly ReportBlock[] }
   | { readonly type: 'sdes'; readonly chunks: readonly SdesChunk[] }
   | { readonly type: 'bye'; readonly ssrcs: readonly number[]; readonly reason?: string }
-  /** APP, feedback, extended reports …: where it lies in the compound, header included. */
+  /** RFC 3611: of its blocks the VoIP metrics alone. */
+  | { readonly type: 'xr'; readonly ssrc: number; readonly voip: readonly VoipMetrics[] }
+  /** APP, feedback …: where it lies in the compound, header included. */
   | { readonly type: 'other'; readonly packetType: number; readonly start: number; readonly end: number };
 
 export interface ReportBlock {
@@ -111,6 +114,10 @@ function readPacket(bytes: Uint8Array, at: number, end: number): RtcpPacket | un
       if (reasonLength === 0) return { type: 'bye', ssrcs };
       return { type: 'bye', ssrcs, reason: readText(bytes, afterSources + 1, reasonLength) };
     }
+    case XR: {
+      if (at + 8 > end) return undefined;
+      return { type: 'xr', ssrc: readUint32(bytes, at + 4), voip: readXrBlocks(bytes, at + 8, end) };
+    }
     default:
       return { type: 'other', packetType, start: at, end };
   }
@@ -170,7 +177,7 @@ export function writeRtcp(
     if (count > 31 || at + needed > into.length) return -1;
     into.fill(0, at, at + needed);
     into[at] = 0x80 | count;
-    into[at + 1] = { sr: SR, rr: RR, sdes: SDES, bye: BYE }[packet.type];
+    into[at + 1] = { sr: SR, rr: RR, sdes: SDES, bye: BYE, xr: XR }[packet.type];
     const words = needed / 4 - 1;
     into[at + 2] = words >>> 8;
     into[at + 3] = words;
@@ -183,6 +190,7 @@ export function writeRtcp(
 type Writable = Exclude<RtcpPacket, { type: 'other' }>;
 
 function countOf(packet: Writable): number {
+  if (packet.type === 'xr') return 0;
   if (packet.type === 'sdes') return packet.chunks.length;
   return packet.type === 'bye' ? packet.ssrcs.length : packet.reports.length;
 }
@@ -197,6 +205,8 @@ function sizeOf(packet: Writable): number {
       return packet.chunks.reduce((sum, chunk) => sum + chunkSize(chunk), 4);
     case 'bye':
       return 4 + 4 * packet.ssrcs.length + (packet.reason ? 1 + Math.min(255, packet.reason.length) : 0);
+    case 'xr':
+      return sizeOfXr(packet.voip);
   }
 }
 
@@ -239,6 +249,9 @@ function writeBody(into: Uint8Array, from: number, packet: Writable): void {
         at += 4;
       }
       if (packet.reason) into[at] = writeText(into, at + 1, packet.reason);
+      break;
+    case 'xr':
+      writeXr(into, at, packet.ssrc, packet.voip);
       break;
   }
 }
