@@ -24,6 +24,7 @@ import type {
   StreamSpec,
   StreamsFound,
 } from './protocol.ts';
+import { measureInterval } from './quality.ts';
 import { countsAsKey } from './relay.ts';
 import { reportOn } from './report.ts';
 import { checkSpec, LINK_SUITE } from './spec.ts';
@@ -122,18 +123,16 @@ export class MediaCore {
   /** Ends the bundle's streams that are known here. Throws `stale_epoch`. */
   close(bundle: BundleId, epoch: number, ids: readonly StreamId[]): StreamReport[] {
     this.epochs.check(bundle, epoch);
-    const reports: StreamReport[] = [];
-    const ended: StreamId[] = [];
+    const ended: Stream[] = [];
     let standsBy = false;
-    for (const id of ids) {
+    for (const id of new Set(ids)) {
       const stream = this.graph.get(id);
       if (stream === undefined) standsBy ||= this.#options.mirror.standsBy(id);
-      if (stream === undefined || stream.spec.bundle !== bundle) continue;
-      reports.push(reportOn(stream));
-      this.#end(stream);
-      ended.push(id);
+      else if (stream.spec.bundle === bundle) ended.push(stream);
     }
-    if (ended.length > 0) this.#options.mirror.closed(ended);
+    const reports = ended.map(reportOn);
+    for (const stream of ended) this.#end(stream);
+    if (ended.length > 0) this.#options.mirror.closed(ended.map(({ id }) => id));
     if (reports.length === 0 && standsBy)
       throw new TwinlineError(
         'standby',
@@ -164,6 +163,7 @@ export class MediaCore {
         if (dtmf !== undefined && countsAsKey(stream, dtmf, nowMs))
           event({ type: 'dtmf', stream: stream.id, ...dtmf });
       }
+      measureInterval(stream, nowMs);
       const quietMs = nowMs - stream.lastHeardMs;
       if (nowMs >= stream.nextSilentEventMs) {
         if (quietMs >= limits.silentAfterMs) {

@@ -1,5 +1,6 @@
 import type { Reception, SrtpReceiverState, SrtpSenderState, TelephoneEventState } from '../rtp/index.ts';
 import { resumeIce } from './ice-path.ts';
+import { applyQuality, type Quality } from './quality.ts';
 import type { Stream } from './stream.ts';
 
 /**
@@ -10,8 +11,10 @@ export interface ExactState {
   readonly sender?: SrtpSenderState;
   readonly receiver?: SrtpReceiverState;
   readonly reception?: Reception;
+  /** With `reception` beside it; an older release says the first two alone. */
   readonly lostBefore: number;
   readonly worstJitterBeforeMs: number;
+  readonly quality?: Quality;
   readonly events: TelephoneEventState;
   readonly floorPending: boolean;
 }
@@ -20,8 +23,9 @@ export const exactOf = (stream: Stream): ExactState => ({
   ...(stream.sender === undefined ? {} : { sender: stream.sender.exportState() }),
   ...(stream.receiver === undefined ? {} : { receiver: stream.receiver.exportState() }),
   ...(stream.reception === undefined ? {} : { reception: stream.reception }),
-  lostBefore: stream.lostBefore,
-  worstJitterBeforeMs: stream.worstJitterBeforeMs,
+  lostBefore: stream.quality.before.lost,
+  worstJitterBeforeMs: stream.quality.before.worstJitterMs,
+  quality: stream.quality,
   events: stream.events,
   floorPending: stream.floorPending,
 });
@@ -33,8 +37,7 @@ export function goOnExactly(stream: Stream, exact: ExactState, nowMs: number): v
   if (exact.sender !== undefined) stream.sender?.importState(exact.sender);
   if (exact.receiver !== undefined) stream.receiver?.importState(exact.receiver);
   stream.reception = exact.reception;
-  stream.lostBefore = exact.lostBefore;
-  stream.worstJitterBeforeMs = exact.worstJitterBeforeMs;
+  applyQuality(stream, exact.quality, exact.lostBefore, exact.worstJitterBeforeMs);
   Object.assign(stream.events, exact.events);
   stream.floorPending = exact.floorPending;
   stream.rtp.lastHeardMs = nowMs;

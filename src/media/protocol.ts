@@ -248,6 +248,14 @@ export interface StreamReport {
   readonly packetsLost: number;
   /** Interarrival jitter, RFC 3550 §6.4.1, worst over the stream. */
   readonly jitterMs: number;
+  /** What came, by our own receiver. Absent: no audio did, or a media process of an older release reports. */
+  readonly received?: ReceivedFigures;
+  /** What the peer's RTCP says of what it was sent (SR, RR, XR), and how that sounded. */
+  readonly heard?: HeardFigures;
+  /** From us to the peer and back (RFC 3550 §6.4.1). Absent: the peer quoted no sender report. */
+  readonly roundTripMs?: { readonly average: number; readonly worst: number };
+  /** Of what was decoded here: absent where all was passed on. */
+  readonly playOut?: PlayOutFigures;
   /** Failed authentication, replayed, from strangers, undecodable payload type. */
   readonly packetsRefused: {
     auth: number;
@@ -257,6 +265,60 @@ export interface StreamReport {
     unmapped: number;
   };
   readonly takenOver: number;
+}
+
+/** Shares from 0 to 1; `worst` of the intervals of five seconds. */
+export interface LossShares {
+  readonly average: number;
+  readonly worst: number;
+}
+
+export interface JitterFigures {
+  readonly average: number;
+  readonly worst: number;
+}
+
+export interface ReceivedFigures {
+  /** While the peer spoke, IP, UDP and RTP headers counted in (PH-QOS-05). */
+  readonly bitsPerSecond: number;
+  readonly lost: LossShares;
+  /** Interarrival jitter (RFC 3550 A.8), per packet. */
+  readonly jitterMs: JitterFigures;
+  /** The longest time between two packets, pauses of the peer too. */
+  readonly longestGapMs: number;
+  /** 1 to 5, by the E-model: the leg alone (PH-QOS-01). */
+  readonly mos: number;
+}
+
+export interface HeardFigures {
+  /** How many report blocks came; 0: `mos` goes by what reached us. */
+  readonly reports: number;
+  readonly lost?: LossShares;
+  readonly jitterMs?: JitterFigures;
+  /** From mouth to ear, so with the other leg's loss and delay. */
+  readonly mos: number;
+  /** As the peer itself reckons (RFC 3611 §4.7), where it does. */
+  readonly voip?: {
+    readonly rFactor?: number;
+    readonly mosLq?: number;
+    readonly mosCq?: number;
+    readonly discarded: number;
+    readonly jitterBufferMs: number;
+  };
+}
+
+export interface PlayOutFigures {
+  /** Packets that came after their time, and that were left out to shorten the wait. */
+  readonly late: number;
+  readonly dropped: number;
+  /** Stretches that were made up, and their length. */
+  readonly concealments: number;
+  readonly concealedMs: number;
+  /** Packets that were rebuilt from the next one (Opus FEC). */
+  readonly rebuilt: number;
+  /** What was added and left out to fit the wait. */
+  readonly lengthenedMs: number;
+  readonly shortenedMs: number;
 }
 
 /**

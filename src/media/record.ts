@@ -1,12 +1,11 @@
 import { formatAddress, parseAddress } from '../native/index.ts';
-import { worstJitterMs } from '../rtp/index.ts';
 import type { Remote } from './address-rule.ts';
 import { applyDtlsRecord } from './dtls-record.ts';
 import type { DtlsRecord } from './dtls-state.ts';
 import { applyIceRecord, type IceRecord, iceRecordOf } from './ice-record.ts';
 import type { Arrival, Feed } from './numbering.ts';
 import type { StreamSpec } from './protocol.ts';
-import { lostOf } from './report.ts';
+import { applyQuality, type Quality, qualityRecordOf, totalsOf } from './quality.ts';
 import type { Counts, Local, PlayState, Stream } from './stream.ts';
 
 /** A stream as plain data: what the twin needs to go on with it, whole. */
@@ -33,6 +32,7 @@ export interface StreamState {
   readonly lost: number;
   readonly worstJitterMs: number;
   readonly lastHeardMs: number;
+  readonly quality?: Quality;
 }
 
 export interface RemoteState {
@@ -56,6 +56,8 @@ export type Progress = readonly [
   worstJitterMs: number,
   lastHeardMs: number,
   counts: Counts,
+  /** Where it has changed. */
+  quality?: Quality,
 ];
 
 export const recordOf = (stream: Stream): StreamRecord => ({
@@ -67,7 +69,9 @@ export const recordOf = (stream: Stream): StreamRecord => ({
   state: stateOf(stream),
 });
 
-export const stateOf = (stream: Stream): StreamState => ({
+export const stateOf = (stream: Stream): StreamState => stateWith(stream, qualityRecordOf(stream));
+
+const stateWith = (stream: Stream, quality: Quality): StreamState => ({
   rtp: remoteState(stream.rtp),
   rtcp: remoteState(stream.rtcp),
   arrival: stream.arrival,
@@ -77,23 +81,31 @@ export const stateOf = (stream: Stream): StreamState => ({
   ...(stream.spec.dtls && { dtls: stream.association }),
   ...(stream.playing && { playing: stream.playing }),
   counts: stream.counts,
-  lost: lostOf(stream),
-  worstJitterMs: worstJitterOf(stream),
+  lost: quality.before.lost,
+  worstJitterMs: quality.before.worstJitterMs,
   lastHeardMs: stream.lastHeardMs,
+  quality,
 });
 
-export const progressOf = (stream: Stream): Progress => [
-  stream.id,
-  stream.arrival.ssrc,
-  stream.arrival.highest,
-  stream.feed.sentIndex,
-  stream.feed.sentTimestamp,
-  stream.feed.sentAtMs,
-  lostOf(stream),
-  worstJitterOf(stream),
-  stream.lastHeardMs,
-  stream.counts,
-];
+/** To be said: `qualityChanged` is no more. */
+export function progressOf(stream: Stream): Progress {
+  const quality = stream.qualityChanged ? qualityRecordOf(stream) : undefined;
+  const { lost, worstJitterMs } = quality?.before ?? totalsOf(stream);
+  stream.qualityChanged = false;
+  const progress = [
+    stream.id,
+    stream.arrival.ssrc,
+    stream.arrival.highest,
+    stream.feed.sentIndex,
+    stream.feed.sentTimestamp,
+    stream.feed.sentAtMs,
+    lost,
+    worstJitterMs,
+    stream.lastHeardMs,
+    stream.counts,
+  ] as const;
+  return quality === undefined ? progress : [...progress, quality];
+}
 
 /** Puts a state into a stand-by's stream. */
 export function applyState(stream: Stream, state: StreamState): void {
@@ -107,19 +119,18 @@ export function applyState(stream: Stream, state: StreamState): void {
   if (stream.ice !== undefined && state.ice !== undefined)
     applyIceRecord(stream.ice, state.ice, stream.lastHeardMs);
   stream.playing = state.playing;
-  stream.lostBefore = state.lost;
-  stream.worstJitterBeforeMs = state.worstJitterMs;
+  applyQuality(stream, state.quality, state.lost, state.worstJitterMs);
   stream.lastHeardMs = state.lastHeardMs;
 }
 
 export function applyProgress(stream: Stream, progress: Progress): void {
-  const [, ssrc, highest, sentIndex, sentTimestamp, sentAtMs, lost, jitterMs, lastHeardMs, counts] = progress;
+  const [, ssrc, highest, sentIndex, sentTimestamp, sentAtMs, lost, jitterMs, lastHeardMs, counts, quality] =
+    progress;
   if (stream.arrival.ssrc === ssrc) stream.arrival.highest = highest;
   stream.feed.sentIndex = sentIndex;
   stream.feed.sentTimestamp = sentTimestamp;
   stream.feed.sentAtMs = sentAtMs;
-  stream.lostBefore = lost;
-  stream.worstJitterBeforeMs = jitterMs;
+  applyQuality(stream, quality, lost, jitterMs);
   stream.lastHeardMs = lastHeardMs;
   Object.assign(stream.counts, counts);
 }
@@ -135,6 +146,3 @@ function applyRemote(remote: Remote, state: RemoteState): void {
   remote.confirmed = remote.known && state.confirmed;
   if (address !== undefined) remote.address.copyFrom(address);
 }
-
-const worstJitterOf = (stream: Stream): number =>
-  Math.max(stream.worstJitterBeforeMs, stream.reception === undefined ? 0 : worstJitterMs(stream.reception));

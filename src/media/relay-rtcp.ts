@@ -1,5 +1,6 @@
 import type { UdpAddress } from '../native/index.ts';
 import {
+  compactNtp,
   parseRtcp,
   type ReportBlock,
   type RtcpPacket,
@@ -9,6 +10,7 @@ import {
 } from '../rtp/index.ts';
 import { sameHost } from './address-rule.ts';
 import { FIRST_ROLLOVER } from './numbering.ts';
+import { hearReports } from './peer-reports.ts';
 import type { RelayPort } from './relay.ts';
 import type { Stream } from './stream.ts';
 
@@ -21,7 +23,7 @@ const rewritten = Buffer.alloc(2048 + 128);
  * RTCP of a peer, told to those who hear it and to the one it hears. Both legs number for themselves, so SSRCs, timestamps and highest sequence
  * numbers are translated; NTP times and what is reckoned from them (LSR, DLSR) pass, so that round trips are measured end to end.
  * The CNAME is replaced, as it may hold an inner address. BYE stays here: the leg outlives its source, and the
- * end of a call is signalling's. APP, XR and feedback carry what we cannot translate and stay here too.
+ * end of a call is signalling's. APP and feedback carry what we cannot translate and stay here too, XR is read (`peer-reports.ts`).
  */
 export function relayRtcp(
   port: RelayPort,
@@ -56,6 +58,7 @@ export function relayRtcp(
     return;
   }
   stream.lastHeardMs = nowMs;
+  hearReports(stream, parsed.value, nowMs);
   for (const sink of stream.sinks) tell(port, stream, sink, parsed.value, nowMs);
   const heard = stream.source;
   if (heard !== undefined && !stream.sinks.includes(heard)) tell(port, stream, heard, parsed.value, nowMs);
@@ -112,11 +115,18 @@ function tell(
   packets: readonly RtcpPacket[],
   nowMs: number,
 ): void {
-  const remote = to.spec.rtcpMux ? to.rtp : to.rtcp;
-  if ((to.secured && to.sender === undefined) || !remote.maySend(nowMs)) return;
-  const translated = translate(stream, to, packets);
-  if (translated.length === 0) return;
-  let length = writeRtcp(rewritten, translated);
+  if (maySendRtcp(to, nowMs)) sendRtcp(port, to, translate(stream, to, packets), nowMs);
+}
+
+export const maySendRtcp = (to: Stream, nowMs: number): boolean =>
+  (!to.secured || to.sender !== undefined) && (to.spec.rtcpMux ? to.rtp : to.rtcp).maySend(nowMs);
+
+export type WritableRtcp = Exclude<RtcpPacket, { type: 'other' }>;
+
+/** Sends a compound to the peer, where `maySendRtcp`; nothing when there is nothing in it. */
+export function sendRtcp(port: RelayPort, to: Stream, packets: readonly WritableRtcp[], nowMs: number): void {
+  if (packets.length === 0) return;
+  let length = writeRtcp(rewritten, packets);
   if (length < 0) return;
   if (to.sender !== undefined) {
     if (to.sender.rtcpIndex >= to.rtcpReserved) {
@@ -130,14 +140,21 @@ function tell(
     length = to.sender.protectRtcp(rewritten, length);
     if (length < 0) return;
   }
-  port.send(to, !to.spec.rtcpMux, rewritten, length, remote.address, false);
+  for (const packet of packets) noteSaid(to, packet, nowMs);
+  port.send(to, !to.spec.rtcpMux, rewritten, length, (to.spec.rtcpMux ? to.rtp : to.rtcp).address, false);
 }
 
-type Writable = Exclude<RtcpPacket, { type: 'other' }>;
+function noteSaid({ times }: Stream, packet: WritableRtcp, nowMs: number): void {
+  if (packet.type !== 'sr' && packet.type !== 'rr') return;
+  if (packet.reports.length > 0) times.saidBlockMs = nowMs;
+  if (packet.type === 'rr') return;
+  times.saidSrMs = nowMs;
+  times.sent(compactNtp({ seconds: packet.ntpSec, fraction: packet.ntpFraction }), nowMs);
+}
 
-function translate(stream: Stream, to: Stream, packets: readonly RtcpPacket[]): Writable[] {
+function translate(stream: Stream, to: Stream, packets: readonly RtcpPacket[]): WritableRtcp[] {
   const feeds = to.feed.anchored && to.feed.source === stream.id;
-  const out: Writable[] = [];
+  const out: WritableRtcp[] = [];
   for (const packet of packets) {
     switch (packet.type) {
       case 'sr':
@@ -159,6 +176,7 @@ function translate(stream: Stream, to: Stream, packets: readonly RtcpPacket[]): 
           out.push({ type: 'sdes', chunks: [{ ssrc: to.ssrc, items: [{ type: 1, text: cname(to) }] }] });
         break;
       case 'bye':
+      case 'xr':
       case 'other':
         break;
     }
@@ -182,4 +200,4 @@ function reportsFor(stream: Stream, to: Stream, reports: readonly ReportBlock[])
 
 const modulo32 = (value: number): number => ((value % 2 ** 32) + 2 ** 32) % 2 ** 32;
 /** RFC 7022: short-term, of chance, the same for all of one stream. */
-const cname = (to: Stream): string => `tl-${to.ssrc.toString(16).padStart(8, '0')}`;
+export const cname = (to: Stream): string => `tl-${to.ssrc.toString(16).padStart(8, '0')}`;

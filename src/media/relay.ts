@@ -6,7 +6,6 @@ import {
   type DtmfEvent,
   isRtcp,
   newReception,
-  packetsLost,
   receiveTelephoneEvent,
   rtpHeaderLength,
   rtpPayloadEnd,
@@ -21,11 +20,11 @@ import {
   setRtpSequence,
   setRtpSsrc,
   setRtpTimestamp,
-  worstJitterMs,
 } from '../rtp/index.ts';
 import { receiveShared } from './negotiation.ts';
 import { anchor, noteSent, plainIndex, RENUMBERED, takesSsrc, unanchor } from './numbering.ts';
 import type { MediaEvent } from './protocol.ts';
+import { addReception } from './quality.ts';
 import { relayRtcp } from './relay-rtcp.ts';
 import type { Counts, Stream } from './stream.ts';
 
@@ -359,10 +358,7 @@ function countReception(
     countPacket(reception, sequence, timestamp, nowMs);
     return;
   }
-  if (reception !== undefined) {
-    stream.lostBefore += packetsLost(reception);
-    stream.worstJitterBeforeMs = Math.max(stream.worstJitterBeforeMs, worstJitterMs(reception));
-  }
+  if (reception !== undefined) addReception(stream.quality.before, reception);
   stream.reception = newReception(ssrc, clockRateHz, sequence, timestamp, nowMs);
 }
 
@@ -376,9 +372,5 @@ function countEventPacket(
 ): void {
   const { reception } = stream;
   if (reception === undefined || reception.ssrc !== ssrc) return;
-  const { jitter, worstJitter, lastTransit } = reception;
-  countPacket(reception, sequence, timestamp, nowMs);
-  reception.jitter = jitter;
-  reception.worstJitter = worstJitter;
-  reception.lastTransit = lastTransit;
+  countPacket(reception, sequence, timestamp, nowMs, false);
 }

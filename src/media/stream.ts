@@ -13,7 +13,9 @@ import { type DtlsRecord, newDtlsRecord } from './dtls-state.ts';
 import type { IceAgent } from './ice.ts';
 import type { DtlsTransport } from './negotiation.ts';
 import { type Arrival, type Feed, newArrival, newFeed } from './numbering.ts';
+import { RtcpTimes } from './peer-reports.ts';
 import type { StreamSpec } from './protocol.ts';
+import { newQuality, type Quality } from './quality.ts';
 
 export interface Local {
   readonly address: string;
@@ -27,6 +29,8 @@ export interface PacketListener {
   readonly wants: Uint8Array;
   /** A genuine packet, opened; lent for the time of the call. */
   receive(packet: Buffer, headerLength: number, length: number, nowMs: number): void;
+  /** How long what it hears waits at the moment. */
+  readonly waitMs: number;
 }
 
 /** Where the packets come from that a stream sends. */
@@ -130,8 +134,12 @@ export class Stream {
   changedSinceProgress = false;
 
   reception: Reception | undefined;
-  lostBefore = 0;
-  worstJitterBeforeMs = 0;
+  readonly quality: Quality = newQuality();
+  /** Since the twin was told of it last. */
+  qualityChanged = false;
+  readonly times = new RtcpTimes();
+  /** It is not heard though the other side is: since when, and when that is told next; -1: it is not so. */
+  readonly unheard = { sinceMs: -1, nextMs: -1 };
   readonly events: TelephoneEventState = newTelephoneEvents();
   readonly counts: Counts = newCounts();
   /** When the last genuine packet (RTP or RTCP) came; when the stream was opened, until then. */

@@ -4,6 +4,7 @@ import type { Dtls } from '../../src/media/dtls.ts';
 import { StreamGraph } from '../../src/media/graph.ts';
 import type { MediaEvent, StreamSpec } from '../../src/media/index.ts';
 import { tickNegotiation } from '../../src/media/negotiation.ts';
+import { measureInterval } from '../../src/media/quality.ts';
 import { Relay, type RelayPort } from '../../src/media/relay.ts';
 import { Stream } from '../../src/media/stream.ts';
 import { parseAddress } from '../../src/native/index.ts';
@@ -74,7 +75,10 @@ export class PacketPath {
     this.#sent = [];
     for (let left = ms; left > 0; left -= TICK_MS) {
       this.nowMs += Math.min(left, TICK_MS);
-      for (const stream of this.graph) tickNegotiation(this.#port, stream, this.nowMs);
+      for (const stream of this.graph) {
+        tickNegotiation(this.#port, stream, this.nowMs);
+        measureInterval(stream, this.nowMs);
+      }
     }
     return this.#sent;
   }

@@ -20,7 +20,10 @@ import {
   rtpSsrc,
   rtpTimestamp,
 } from '../../rtp/index.ts';
+import { carriesFec } from '../mos.ts';
 import type { StreamCodec } from '../protocol.ts';
+import { newPlayOutCounts, type PlayOutCounts } from '../quality.ts';
+import type { PacketListener } from '../stream.ts';
 import { PlayOut, SHORTEN_MS } from './play-out.ts';
 
 /** A wait that is so much too long or too short is corrected, a period at a time. */
@@ -56,8 +59,9 @@ interface Hearable {
  * Listens to what one peer says: its packets, in any order, become a frame of samples at each tick. Made when somebody wants to hear it,
  * released when nobody does any more. Holds native memory.
  */
-export class Ear {
-  readonly buffer = new JitterBuffer();
+export class Ear implements PacketListener {
+  readonly buffer: JitterBuffer;
+  readonly counts: PlayOutCounts;
   /** By payload type: 1 for what is to be given to `receive`. */
   readonly wants = new Uint8Array(128);
   /** The present frame: lent until the next tick. */
@@ -84,7 +88,10 @@ export class Ear {
   #tick = -1;
   #corrected = 0;
 
-  constructor(codecs: readonly StreamCodec[]) {
+  /** `counts`: what it counts into; the stream's, which outlives it. */
+  constructor(codecs: readonly StreamCodec[], counts = newPlayOutCounts()) {
+    this.counts = counts;
+    this.buffer = new JitterBuffer(undefined, counts);
     this.setCodecs(codecs);
     const first = codecs.find((codec) => isAudio(codec) && isDecodable(codec));
     this.rateHz = (first && sampleRateOf(first)) ?? 8000;
@@ -123,6 +130,7 @@ export class Ear {
     }
     const slept = !this.isAwake(nowMs);
     this.#lastHeardMs = nowMs;
+    this.counts.heard++;
     if (slept) this.onAwake?.();
     this.buffer.insert(
       ssrc,
@@ -175,6 +183,10 @@ export class Ear {
     if (!this.speaking) return;
     this.speaking = false;
     this.frame.fill(0);
+  }
+
+  get waitMs(): number {
+    return this.buffer.targetMs;
   }
 
   delayMs(dueMs: number): number {
@@ -251,6 +263,7 @@ export class Ear {
     this.concealed = true;
     const hasNext =
       buffer.payloadLength > 0 && this.#types.get(buffer.payloadType)?.decoder === heard.decoder;
+    if (hasNext && carriesFec(heard.codec)) this.counts.rebuilt++;
     const next = hasNext ? buffer.payload.subarray(0, buffer.payloadLength) : undefined;
     this.#out.push(heard.decoder.conceal(next), length);
   }
@@ -264,7 +277,11 @@ export class Ear {
     // The next packet is here already, if the wait is too long; not so if it is too short.
     if (excessMs > 0 && this.buffer.waiting > 0) this.#fill(dueMs, SHORTEN_MS);
     const changed = excessMs > 0 ? out.shorten(urgent) : out.lengthen();
-    if (changed !== 0) this.#corrected = this.#tick;
+    if (changed === 0) return;
+    this.#corrected = this.#tick;
+    const changedMs = (changed * 1000) / this.rateHz;
+    if (excessMs > 0) this.counts.shortenedMs += changedMs;
+    else this.counts.lengthenedMs += changedMs;
   }
 
   get #out(): PlayOut {

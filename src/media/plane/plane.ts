@@ -270,7 +270,7 @@ export class AudioPlane implements GraphWatcher, Voices {
       return;
     }
     if (ear === undefined) {
-      ear = new Ear(stream.spec.codecs);
+      ear = new Ear(stream.spec.codecs, stream.quality.playOut);
       this.#ears.set(id, ear);
       ear.onAwake = () => this.#ticker.start();
       ear.onEvent = (packet, headerLength, clockRateHz, nowMs) => {
