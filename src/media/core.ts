@@ -11,6 +11,7 @@ import {
 import { parseAddress, type UdpAddress } from '../native/index.ts';
 import { expireTelephoneEvent, keySaltLength } from '../rtp/index.ts';
 import { applySpec, releaseKeys } from './apply-spec.ts';
+import { randomSsrc } from './collision.ts';
 import { Epochs } from './epochs.ts';
 import { StreamGraph } from './graph.ts';
 import type { MediaLimits } from './options.ts';
@@ -311,9 +312,4 @@ function telephoneEventRate(stream: Stream): number {
   for (let type = 0; type < 128; type++)
     if (stream.isTelephoneEvent[type] === 1) return stream.clockRates[type]!;
   return 8000;
-}
-
-function randomSsrc(random: Random): number {
-  const [a = 0, b = 0, c = 0, d = 0] = random.bytes(4);
-  return ((a << 24) | (b << 16) | (c << 8) | d) >>> 0;
 }

@@ -24,6 +24,10 @@ export interface Arrival {
 
 /** What is known of the packets that go out. Plain data. */
 export interface Feed {
+  /** What they bear, whoever the source is. */
+  ssrc: number;
+  /** It is not the first one: the peer had chosen that too. */
+  collided: boolean;
   /** The offsets hold for this source and its SSRC. */
   anchored: boolean;
   source: StreamId | '';
@@ -45,7 +49,9 @@ export interface Feed {
 
 export const newArrival = (): Arrival => ({ ssrc: -1, highest: -1, suspectedNext: -1, ssrcSinceMs: -1 });
 
-export const newFeed = (): Feed => ({
+export const newFeed = (ssrc: number): Feed => ({
+  ssrc,
+  collided: false,
   anchored: false,
   source: '',
   sourceSsrc: -1,
@@ -177,4 +183,11 @@ export function startNewKey(feed: Feed): void {
   feed.reservedIndex = -1;
   feed.freshKey = true;
   feed.anchored = false;
+}
+
+/** The peer chose the SSRC that we have (RFC 3550 §8.2). Under another one its rollover counter starts at 0, as under a new key. */
+export function takeAnotherSsrc(feed: Feed, ssrc: number): void {
+  feed.ssrc = ssrc;
+  feed.collided = true;
+  startNewKey(feed);
 }

@@ -1,6 +1,6 @@
 import { countDigit } from '../audio/index.ts';
-import type { StreamId } from '../base/index.ts';
-import type { UdpAddress } from '../native/index.ts';
+import type { Random, StreamId } from '../base/index.ts';
+import { systemRandom, type UdpAddress } from '../native/index.ts';
 import {
   countPacket,
   type DtmfEvent,
@@ -21,6 +21,7 @@ import {
   setRtpSsrc,
   setRtpTimestamp,
 } from '../rtp/index.ts';
+import { circles, heedCollision } from './collision.ts';
 import { receiveShared } from './negotiation.ts';
 import { anchor, noteSent, plainIndex, RENUMBERED, takesSsrc, unanchor } from './numbering.ts';
 import type { MediaEvent } from './protocol.ts';
@@ -67,11 +68,13 @@ const ROOM = 128;
 
 export class Relay {
   readonly #port: RelayPort;
+  readonly #random: Random;
   /** For all but the last receiver of a packet. */
   readonly #copy = Buffer.alloc(2048 + ROOM);
 
-  constructor(port: RelayPort) {
+  constructor(port: RelayPort, random: Random = systemRandom) {
     this.#port = port;
+    this.#random = random;
   }
 
   /** A packet came on the stream's RTP or RTCP socket. `packet` is changed; room for encryption lies behind `length`. */
@@ -146,6 +149,7 @@ export class Relay {
         return;
       } else if (highest >= 0 && arrival.highest >>> 16 !== highest >>> 16) this.#port.note(stream);
     }
+    if (ssrc === stream.ssrc) heedCollision(this.#port, stream, this.#random, nowMs);
     this.#pass(stream, packet, headerLength, length, ssrc, index, renumbered, nowMs);
   }
 
@@ -188,6 +192,7 @@ export class Relay {
       const sink = sinks[i]!;
       if (sink.passing === 'nothing' || (sink.speaksItself && stream.isTelephoneEvent[payloadType] === 1))
         continue;
+      if (circles(stream, sink)) continue;
       const outType = sink.payloadTypes[payloadType]!;
       if (outType < 0) {
         unmapped = !heard;

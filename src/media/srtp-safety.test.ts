@@ -70,7 +70,7 @@ class Zone {
         }),
       );
       const ssrc = this.#ssrcs.get(id);
-      if (ssrc !== undefined) Object.defineProperty(stream, 'ssrc', { value: ssrc });
+      if (ssrc !== undefined) stream.feed.ssrc = ssrc;
     }
     this.path.onTold = (stream) => this.told.set(stream.id, structuredClone(stateOf(stream)));
   }

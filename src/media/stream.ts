@@ -84,9 +84,6 @@ export class Stream {
   owner = '';
   /** When that was last connected, or the stream was opened or taken over. */
   ownerSeenMs: number;
-  /** What we send bears this SSRC for the stream's whole life, whoever the source is: see `numbering.ts`. */
-  readonly ssrc: number;
-
   readonly rtp = new Remote();
   readonly rtcp = new Remote();
   /** Keys were agreed on in one direction at least, or will be by DTLS: nothing plain is taken or sent. Follows from `spec`. */
@@ -101,7 +98,7 @@ export class Stream {
   receiver: SrtpReceiver | undefined;
 
   readonly arrival: Arrival = newArrival();
-  readonly feed: Feed = newFeed();
+  readonly feed: Feed;
   /** The stream whose audio this one sends, if it is here, and those that send this one's. */
   source: Stream | undefined;
   sinks: Stream[] = [];
@@ -150,10 +147,15 @@ export class Stream {
     this.spec = spec;
     this.local = local;
     this.sockets = sockets;
-    this.ssrc = ssrc;
+    this.feed = newFeed(ssrc);
     this.lastHeardMs = nowMs;
     this.ownerSeenMs = nowMs;
     this.nextSilentEventMs = Number.POSITIVE_INFINITY;
+  }
+
+  /** What we send bears this SSRC for the stream's whole life, but for a collision: see `numbering.ts`, `collision.ts`. */
+  get ssrc(): number {
+    return this.feed.ssrc;
   }
 
   get id(): StreamId {
