@@ -2,10 +2,16 @@ import { failed, ok, type Result } from '../base/index.ts';
 import { isBundleOnly, midOf, taggedLineOf } from './bundle.ts';
 import { type Codec, codecsOf } from './codecs.ts';
 import { type CryptoLine, chooseCrypto, cryptosOf, type OfferedCrypto, type SrtpSuite } from './crypto.ts';
-import { attributeOf, type MediaDescription, type SessionDescription } from './description.ts';
+import {
+  attributeOf,
+  type MediaDescription,
+  type SdpAttribute,
+  type SessionDescription,
+} from './description.ts';
 import { DIRECTIONS, type Direction, directionOf, mayReceive, maySend } from './direction.ts';
 import { type DtlsDescription, dtlsOf } from './dtls.ts';
 import { type IceDescription, iceOf } from './ice.ts';
+import { sframeOf } from './sframe.ts';
 
 /** Transport of RTP (RFC 3551, 3711, 4585, 5124, 5764). The last two take their keys from DTLS, the others from SDES. */
 export type RtpProfile =
@@ -51,6 +57,8 @@ export interface AudioDescription {
   readonly crypto: readonly OfferedCrypto[];
   readonly ptimeMs?: number;
   readonly maxptimeMs?: number;
+  /** Its author wants frames that are encrypted end to end: `a=sframe` and what belongs to it. */
+  readonly sframe?: readonly SdpAttribute[];
 }
 
 /** The audio to talk about: the first audio line in use over RTP, else the first refused one, else undefined. */
@@ -87,6 +95,7 @@ function describeAudio(
   const port = isBundleOnly(sd, media) ? 9 : media.port;
   const ptimeMs = millisecondsOf(attributeOf(media, 'ptime')?.value);
   const maxptimeMs = millisecondsOf(attributeOf(media, 'maxptime')?.value);
+  const sframe = sframeOf(media);
   return {
     index,
     profile,
@@ -103,6 +112,7 @@ function describeAudio(
     crypto: cryptosOf(media),
     ...(ptimeMs !== undefined && { ptimeMs }),
     ...(maxptimeMs !== undefined && { maxptimeMs }),
+    ...(sframe !== undefined && { sframe }),
   };
 }
 

@@ -69,4 +69,5 @@ export {
 } from './offer.ts';
 export { parseSdp, SDP_LIMITS } from './parse.ts';
 export { serializeSdp } from './serialize.ts';
+export { isSframeTooLong, SFRAME_LIMITS, sameSframe } from './sframe.ts';
 export { parseTrickle, type TrickledCandidates } from './trickle.ts';

@@ -26,6 +26,8 @@ export interface LocalAudio {
   readonly direction: Direction;
   readonly codecs: readonly Codec[];
   readonly ptimeMs?: number;
+  /** What the other end said of its encryption from end to end. */
+  readonly sframe?: readonly SdpAttribute[];
   /** Our half of ICE, as a lite agent with this address alone. */
   readonly ice?: { readonly ufrag: string; readonly password: string };
   /** Keys come from DTLS: `crypto` is empty then. */
@@ -136,6 +138,7 @@ function audioLine(
     attributes.push({ name: 'rtcp', value: String(local.rtcpPort) });
   }
   attributes.push({ name: local.direction });
+  if (local.sframe) attributes.push(...local.sframe);
   // Applications look for the peer's stream, which a browser makes of this (RFC 8830 §2).
   if (local.ice) attributes.push({ name: 'msid', value: 'twinline audio' });
   // RFC 5888 §9.2: an answer names the line as the offer did.

@@ -11,6 +11,7 @@ export type * from './dialog-types.ts';
 export * from './digest.ts';
 export { checkNonce, createNonce, type NonceOptions } from './digest-nonce.ts';
 export { EMERGENCY_NUMBERS, isEmergencyUri } from './emergency.ts';
+export * from './features.ts';
 export * from './fields.ts';
 export { canonicalName } from './header-names.ts';
 export * from './headers.ts';
