@@ -65,6 +65,7 @@ export function compileAccount(config: AccountFile): AccountDraft {
     code: site.code,
     requireMediaEncryption: site['require-media-encryption'] ?? false,
     prefer256: site['prefer-256'] ?? false,
+    ...(site['end-to-end-encryption'] === undefined ? {} : { endToEnd: site['end-to-end-encryption'] }),
     ...(site.zone === undefined ? {} : { zone: site.zone }),
   }));
   const lock = config['region-lock'];

@@ -145,6 +145,19 @@ describe('mistakes', () => {
     ]);
   });
 
+  test('a site has one of three policies of end-to-end encryption', async () => {
+    const policy = (text: string): string =>
+      HEAD.replace('1000-1999 }', `1000-1999, end-to-end-encryption: ${text} }`);
+    expect(await problemsOf(policy('perhaps'))).toEqual([
+      '1.yaml:4: "end-to-end-encryption" must be refused, allowed or required, not "perhaps"',
+    ]);
+    const folder = await mkdtemp(join(dir, 'c-'));
+    const user = 'users:\n  - { extension: 1001, name: Ada, site: main, password: x }\n';
+    await writeFile(join(folder, '1.yaml'), `${policy('required')}${user}`);
+    const read = await readAccountConfig(folder);
+    expect(read.ok && read.value.sites.map(({ endToEnd }) => endToEnd)).toEqual(['required']);
+  });
+
   test('several devices need names and SIP users of their own', async () => {
     expect(
       await problemsOf(`${HEAD}users:

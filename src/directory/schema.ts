@@ -57,6 +57,7 @@ export const accountSchema = record({
       extensions: matching(/^[0-9]{1,10}-[0-9]{1,10}$/, 'a range such as 1000-1999'),
       'require-media-encryption': yesNo().optional(),
       'prefer-256': yesNo().optional(),
+      'end-to-end-encryption': oneOf(['refused', 'allowed', 'required']).optional(),
       zone: identifier().optional(),
     }),
     1000,

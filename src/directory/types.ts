@@ -23,9 +23,14 @@ export interface Site {
   readonly requireMediaEncryption: boolean;
   /** PH-SEC-04: devices that are able get 256-bit suites. */
   readonly prefer256: boolean;
+  /** PH-SEC-07. Absent: allowed. */
+  readonly endToEnd?: EndToEndPolicy;
   /** PH-ZONE-13: a zone of the pair that its phones connect to. Absent: the topology's first data centre. */
   readonly zone?: string;
 }
+
+/** `required`: between two clients that have it a call without it is refused, where the other's site demands it too. */
+export type EndToEndPolicy = 'refused' | 'allowed' | 'required';
 
 export interface User {
   readonly id: UserId;
@@ -68,6 +73,8 @@ export interface Binding {
   /** `+sip.instance` and `reg-id`, where the phone has them. */
   readonly instanceId?: string;
   readonly regId?: number;
+  /** Its Contact says that the client can encrypt end to end. */
+  readonly endToEnd?: true;
   readonly q: number;
   readonly callId: string;
   readonly cseq: number;

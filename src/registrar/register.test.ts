@@ -107,6 +107,20 @@ describe('adding, asking and removing (RFC 3261 §10.3)', () => {
     expect(registered.map((contact) => contact.split(';').at(-1))).toEqual(['expires=28', 'expires=28']);
   });
 
+  test.each([
+    [';+g.twinline.e2ee', true],
+    [';+G.Twinline.E2EE="TRUE"', true],
+    [';+g.twinline.e2ee="FALSE"', undefined],
+    [';+g.twinline.e2ee="!TRUE"', undefined],
+    ['', undefined],
+  ])('a client whose Contact ends in %j can encrypt end to end: %s (RFC 3840)', (features, endToEnd) => {
+    const memory = new Memory();
+    const response = memory.send({ contacts: [`<sip:1001@10.0.0.1>${features}`], expires: '600' });
+    expect(memory.bindings[0]?.binding.endToEnd).toBe(endToEnd);
+    const told = endToEnd === true ? ';+g.twinline.e2ee' : '';
+    expect(header(response, 'Contact')).toBe(`<sip:1001@10.0.0.1>${told};expires=600`);
+  });
+
   test('a request without Contact fetches', () => {
     const memory = new Memory();
     memory.send({ contacts: ['<sip:1001@10.0.0.1>'] });

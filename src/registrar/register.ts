@@ -5,6 +5,8 @@ import {
   callIdOf,
   createResponse,
   cseqOf,
+  END_TO_END_FEATURE,
+  hasFeature,
   header,
   headerValues,
   type NameAddr,
@@ -123,6 +125,7 @@ export function register(input: RegisterInput): RegisterOutcome {
         path: paths,
         ...(instanceId !== undefined && { instanceId }),
         ...(instanceId !== undefined && regId !== undefined && { regId }),
+        ...(hasFeature(contact.params, END_TO_END_FEATURE) && { endToEnd: true as const }),
         q: qOf(contact),
         callId,
         cseq,
@@ -193,7 +196,8 @@ function contactOf(binding: Binding, utcMs: number): string {
   const instance = binding.instanceId === undefined ? '' : `;+sip.instance="${binding.instanceId}"`;
   const regId = binding.regId === undefined ? '' : `;reg-id=${binding.regId}`;
   const expiresSec = Math.max(1, Math.round((binding.expiresUtcMs - utcMs) / 1000));
-  return `<${binding.contact}>${q}${instance}${regId};expires=${expiresSec}`;
+  const features = binding.endToEnd === true ? `;${END_TO_END_FEATURE}` : '';
+  return `<${binding.contact}>${q}${instance}${regId}${features};expires=${expiresSec}`;
 }
 
 /** Whether a Contact means this binding. */

@@ -183,6 +183,7 @@ const leadsToSame = (before: Binding, after: Binding): boolean =>
   before.flow.local.port === after.flow.local.port &&
   before.instanceId === after.instanceId &&
   before.regId === after.regId &&
+  before.endToEnd === after.endToEnd &&
   before.q === after.q &&
   before.deviceId === after.deviceId &&
   before.path.length === after.path.length &&
