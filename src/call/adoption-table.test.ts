@@ -28,6 +28,9 @@ const inOrder = {
 const browserAndPhone = {
   people: { alice: { extension: '1001', transport: 'wss', browser: true }, bob: { extension: '1002' } },
 } as const;
+const encrypting = {
+  people: { alice: { extension: '1001', endToEnd: true }, bob: { extension: '1002', endToEnd: true } },
+} as const;
 const elsewhere = {
   people: { alice: { extension: '1001' }, bob: { extension: '1002', dataCentres: ['ams', 'lon'] } },
 } as const;
@@ -181,6 +184,14 @@ describe('a call whose owner dies after every step', () => {
         codecs: ['0 PCMU/8000', '8 PCMA/8000'],
       }),
     });
+    hangUp(alice, bob);
+  });
+
+  scene('is encrypted end to end', encrypting, ({ alice, bob }) => {
+    const extra = ['a=sframe', 'a=sframe-key:1'];
+    alice.calls('1002', { extra });
+    bob.answers(bob.request('INVITE'), 200, { body: bob.sdp({ extra }) });
+    alice.acks(alice.response(200, 'INVITE'));
     hangUp(alice, bob);
   });
 

@@ -176,6 +176,7 @@ const mediaFields: Table<keyof LegMedia> = {
   remoteAddress: plain,
   rtcpMux: plain,
   secureProfile: plain,
+  endToEnd: 'the streams are put as opaque again; a refresh says the mark again, and what belongs to it',
   source: plain,
   renewal:
     'its port is asked for again, the offer with new keys sent again or made when nothing keeps it back',

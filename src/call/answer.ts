@@ -13,6 +13,7 @@ import {
   toOf,
 } from '../sip/index.ts';
 import { cancelLeg, closeStreamOf, endCall, sendBye } from './end.ts';
+import { isLeftUnanswered, withoutRefused } from './end-to-end.ts';
 import { sessionIdOf } from './headers.ts';
 import type { ClientRequest, Leg, ServerRequest } from './model.ts';
 import { readOffer } from './negotiate.ts';
@@ -22,7 +23,7 @@ import { peerAllows } from './peer.ts';
 import { deviceFailed } from './ring.ts';
 import { SESSION_POLICY } from './session.ts';
 import { connectStreams, putStream } from './streams.ts';
-import { agreedTerms, type MediaRefusal } from './terms.ts';
+import { agreedTerms, type MediaRefusal, standingTerms } from './terms.ts';
 import {
   answerRequest,
   isSdp,
@@ -118,6 +119,7 @@ function answeredMedia(
     const answer = takeAnswer(leg, response.body);
     if (!answer.ok) return answer.error;
   }
+  if (isLeftUnanswered(caller, leg)) return 'e2ee_client';
   delete leg.media.firstOffer;
   delete leg.media.updatedEarly;
   const { unanswered, answeredEarly, renewal, updatedEarly } = caller.media;
@@ -157,7 +159,9 @@ export function answerCaller(work: Work): void {
   delete caller.media.updatedEarly;
   if (callee.media.unanswered !== undefined) {
     const offer = readOffer(callee, callee.media.unanswered);
-    const made = offer.ok ? makeOffer(work, caller, offer.value) : offer;
+    const made = offer.ok
+      ? makeOffer(work, caller, withoutRefused(work, callee, caller, offer.value))
+      : offer;
     if (!made.ok) {
       endCall(work, { outcome: 'failed', status: 488, by: 'system', reason: made.error });
       return;
@@ -277,10 +281,7 @@ export function pracked(work: Work, leg: Leg, server: ServerRequest, prack: SipR
   let body: string | undefined;
   if (isSdp(prack)) {
     // A new offer in a PRACK must be answered in its 200 (RFC 3262 §5): with what is agreed, if that fits.
-    const answer = giveAnswer(work, leg, prack.body, {
-      codecs: leg.media.codecs,
-      direction: leg.media.direction,
-    });
+    const answer = giveAnswer(work, leg, prack.body, standingTerms(leg));
     if (!answer.ok) {
       answerRequest(work, leg, server, 488);
       return;

@@ -18,7 +18,6 @@ import {
 import { endCall } from './end.ts';
 import { ask } from './flow.ts';
 import { carriedHeaders, newSessionId, newTag, sessionIdOf, UNDERSTOOD } from './headers.ts';
-import { warningOf } from './hold.ts';
 import { mediaCan } from './media-can.ts';
 import { CALL_SCHEMA_VERSION, type Call, type Leg } from './model.ts';
 import { familyOf, newMedia, readOffer } from './negotiate.ts';
@@ -28,6 +27,7 @@ import { SESSION_POLICY } from './session.ts';
 import { putStream } from './streams.ts';
 import { isMarkedEmergency, TRUNK_POLICY } from './trunk.ts';
 import type { CallContext, NewCall } from './types.ts';
+import { warningOf } from './warning.ts';
 import { admit, answerRequest, isSdp } from './wire.ts';
 import type { Work } from './work.ts';
 

@@ -10,6 +10,7 @@ import {
   toOf,
 } from '../sip/index.ts';
 import { cancelInvite } from './end.ts';
+import { isLeftUnanswered } from './end-to-end.ts';
 import { sessionIdOf } from './headers.ts';
 import type { ClientRequest, Leg } from './model.ts';
 import { giveAnswer } from './negotiate-answer.ts';
@@ -96,7 +97,7 @@ function tellCaller(work: Work, leg: Leg, status: number, reliable: boolean): vo
 function earlyAnswer(work: Work, leg: Leg): string | undefined {
   const caller = callerLeg(work.call);
   const offer = caller.media.unanswered ?? caller.media.answeredEarly;
-  if (offer === undefined) return undefined;
+  if (offer === undefined || isLeftUnanswered(caller, leg)) return undefined;
   const answer = giveAnswer(work, caller, offer, agreedTerms(leg));
   if (!answer.ok) return undefined;
   connectStreams(work, caller, leg);

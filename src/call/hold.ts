@@ -8,6 +8,7 @@ import {
 } from '../sip/index.ts';
 import { answerInvite, showTalkState } from './answer.ts';
 import { CANCEL_WAIT_MS, cancelInvite, endCall } from './end.ts';
+import { isLeftUnanswered, refusedChange, withoutRefused } from './end-to-end.ts';
 import { collision } from './glare.ts';
 import type { ClientRequest, Leg, ServerRequest } from './model.ts';
 import { readOffer } from './negotiate.ts';
@@ -16,7 +17,8 @@ import { makeOffer, takeAnswer } from './negotiate-offer.ts';
 import { peerAllows } from './peer.ts';
 import { SESSION_POLICY } from './session.ts';
 import { connectStreams, putStream } from './streams.ts';
-import { changesNothing, type MediaRefusal, type Terms } from './terms.ts';
+import { changesNothing, standingTerms, type Terms } from './terms.ts';
+import { warningOf } from './warning.ts';
 import { answerRequest, isSdp, sendAck, sendRequest } from './wire.ts';
 import { peerOf, type Work } from './work.ts';
 
@@ -56,6 +58,11 @@ export function renegotiate(work: Work, leg: Leg, server: ServerRequest, request
     answerRequest(work, leg, server, 488, { headers: [warningOf(work, offer.error)] });
     return;
   }
+  const refusal = other && refusedChange(work, leg, other, offer.value);
+  if (refusal !== undefined) {
+    answerRequest(work, leg, server, 488, { headers: [warningOf(work, refusal)] });
+    return;
+  }
   leg.media.unanswered = request.body;
   if (changesNothing(leg, offer.value)) {
     answerHere(work, leg, server, session.headers);
@@ -66,8 +73,7 @@ export function renegotiate(work: Work, leg: Leg, server: ServerRequest, request
 
 /** What is agreed stays; only this leg's address, keys or session timer are renewed. */
 function answerHere(work: Work, leg: Leg, server: ServerRequest, headers: readonly SipHeader[]): void {
-  const { media } = leg;
-  answerOffer(work, leg, server, { codecs: media.codecs, direction: media.direction }, headers);
+  answerOffer(work, leg, server, standingTerms(leg), headers);
 }
 
 /** Answers the offer in a request of the leg's peer; 488 if it cannot be. */
@@ -193,6 +199,11 @@ function answered(work: Work, leg: Leg, asking: Leg, server: ServerRequest, resp
     answerRequest(work, asking, server, 488, { headers: [warningOf(work, terms.error)] });
     return;
   }
+  if (asking.media.endToEnd === undefined && isLeftUnanswered(asking, leg)) {
+    delete asking.media.unanswered;
+    answerRequest(work, asking, server, 488, { headers: [warningOf(work, 'e2ee_client')] });
+    return;
+  }
   const session = server.request && answerSessionTimer(server.request, SESSION_POLICY, work.ctx.nowMs);
   answerOffer(work, asking, server, terms.value, session?.type === 'accept' ? session.headers : []);
   connectStreams(work, leg, asking);
@@ -208,7 +219,7 @@ function offered(
   response: SipResponse,
 ): void {
   const offer = isSdp(response) ? readOffer(leg, response.body) : ({ ok: false, error: 'no_audio' } as const);
-  const made = offer.ok ? makeOffer(work, asking, offer.value) : offer;
+  const made = offer.ok ? makeOffer(work, asking, withoutRefused(work, leg, asking, offer.value)) : offer;
   if (!made.ok) {
     // An offer in a 2xx cannot be refused but by ending the call (RFC 3261 §14.1).
     leg.ackOwed = { cseq: client.cseq };
@@ -246,9 +257,3 @@ function refused(
 /** A redirection or a challenge inside a call is nothing that the other end could follow. */
 const passable = (status: number): number =>
   status < 400 || status === 401 || status === 407 || status === 408 || status === 481 ? 500 : status;
-
-/** RFC 3261 §20.43: 399 with our own words, so that a trace says why. */
-export const warningOf = (work: Work, refusal: MediaRefusal): SipHeader => ({
-  name: 'Warning',
-  value: `399 ${work.ctx.serverName.replace(/[^\w.-]/g, '') || 'twinline'} "${refusal}"`,
-});

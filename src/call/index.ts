@@ -3,6 +3,7 @@
  * committing and carrying out is the switch's business. Nothing here knows of sockets, processes or engines.
  */
 export { type Adoption, adoptions, situationsOf } from './adoption-table.ts';
+export { type Feature, isEndToEnd, mayUse } from './end-to-end-rules.ts';
 export {
   belongsTo,
   type CallSummaryCore,

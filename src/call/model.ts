@@ -10,7 +10,7 @@ import type {
   StreamCodec,
   StreamReport,
 } from '../media/index.ts';
-import type { CryptoLine, Direction, RtpProfile } from '../sdp/index.ts';
+import type { CryptoLine, Direction, RtpProfile, SdpAttribute } from '../sdp/index.ts';
 import type {
   ClientTransaction,
   Dialog,
@@ -200,7 +200,7 @@ export interface Leg {
   /** Send our refresh again then: it collided (RFC 3261 §14.1). */
   refreshAgainAtMs?: number;
   /** What the peer said it allows and supports. */
-  peer: { readonly update: boolean; readonly timer: boolean };
+  peer: { readonly update: boolean; readonly timer: boolean; readonly endToEnd?: true };
   ringUntilMs?: number;
   /** CANCEL as soon as a provisional response came (RFC 3261 §9.1). */
   cancelWanted?: boolean;
@@ -271,6 +271,8 @@ export interface LegMedia {
   rtcpMux: boolean;
   /** RTP/SAVP rather than RTP/AVP. */
   secureProfile: boolean;
+  /** Frames are encrypted end to end: what we say of it for the other end, and what this end has said. */
+  endToEnd?: { readonly said: readonly SdpAttribute[]; readonly heard: readonly SdpAttribute[] };
   /** The stream whose audio this leg hears. */
   source?: StreamId;
   renewal?: MediaRenewal;
@@ -285,6 +287,10 @@ export interface OwnOffer {
   readonly renews?: StreamId;
   /** It asks for DTLS, under this `a=tls-id`. */
   readonly tlsId?: string;
+  /** It marks the medium as encrypted end to end. */
+  readonly sframe?: readonly SdpAttribute[];
+  /** It says again what is agreed, and asks for nothing that the other end would have to know of. */
+  readonly own?: true;
 }
 
 /** As agreed with the peer (RFC 8842). */

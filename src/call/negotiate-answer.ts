@@ -3,7 +3,7 @@ import type { SrtpKey } from '../media/index.ts';
 import { answerDirection, buildAnswer, type LocalAudio, serializeSdp } from '../sdp/index.ts';
 import { keyToAnswer, mediaCan } from './media-can.ts';
 import type { Leg } from './model.ts';
-import { agree, localAudio, noteKeptKey, readOffer, revised } from './negotiate.ts';
+import { agree, agreeEndToEnd, localAudio, noteKeptKey, readOffer, revised } from './negotiate.ts';
 import { hasVoice, type MediaRefusal, relayed, type Terms } from './terms.ts';
 import { answeredCodecs } from './transcoding.ts';
 import { localTransport, takeOfferedTransport } from './webrtc.ts';
@@ -20,8 +20,10 @@ export function giveAnswer(
   const read = readOffer(leg, offerText);
   if (!read.ok) return read;
   const { description, audio, protection } = read.value;
+  const isEndToEnd = terms.sframe !== undefined && audio.sframe !== undefined;
   const codecs = answeredCodecs(relayed(audio.codecs), terms.codecs, {
-    transcodes: media.opened?.transcodes,
+    // What is encrypted end to end nobody transcodes.
+    transcodes: isEndToEnd ? undefined : media.opened?.transcodes,
     mapsPayloadTypes: mediaCan(work, 'payload-types'),
   });
   if (!hasVoice(codecs)) return failed('no_common_codec');
@@ -55,6 +57,7 @@ export function giveAnswer(
     noteKeptKey(media, keyBefore);
   }
   agree(media, audio, codecs, direction);
+  agreeEndToEnd(media, terms.sframe, audio.sframe);
   if (media.renewal?.ready === true) delete media.renewal;
   if (terms.ptimeMs !== undefined) media.ptimeMs = terms.ptimeMs;
   if (leg.role === 'caller' && leg.state !== 'confirmed') media.answeredEarly = offerText;
@@ -64,6 +67,7 @@ export function giveAnswer(
       buildAnswer(description, {
         ...local,
         ...transport,
+        ...(media.endToEnd === undefined ? {} : { sframe: media.endToEnd.said }),
         version,
         audio,
         ...(crypto === undefined ? {} : { crypto }),

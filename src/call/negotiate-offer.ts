@@ -6,6 +6,7 @@ import {
   audiosOf,
   buildOffer,
   isSecureProfile,
+  isSframeTooLong,
   type OfferParameters,
   parseSdp,
   reverseDirection,
@@ -14,7 +15,7 @@ import {
 } from '../sdp/index.ts';
 import { keysToOffer } from './media-can.ts';
 import type { Leg, LegMedia, MediaPolicy, OwnOffer } from './model.ts';
-import { agree, localAudio, noteKeptKey, revised } from './negotiate.ts';
+import { agree, agreeEndToEnd, localAudio, noteKeptKey, revised } from './negotiate.ts';
 import { hasVoice, type MediaRefusal, payloadTypesOf, relayed, type Terms } from './terms.ts';
 import { offeredCodecs } from './transcoding.ts';
 import { localTransport, newIce, newTlsId, offersWebrtc, takeAnsweredTransport } from './webrtc.ts';
@@ -27,7 +28,11 @@ export const offersSecureProfile = ({ profile, encryptionRequired }: MediaPolicy
 /** Our offer on a leg, the first one or a later one. */
 export function makeOffer(work: Work, leg: Leg, terms: Terms): Result<string, MediaRefusal> {
   const { media, mediaPolicy } = leg;
-  const codecs = terms.own === true ? terms.codecs : offeredCodecs(terms.codecs, media.opened?.transcodes);
+  const { sframe } = terms;
+  const isOwn = terms.own === true;
+  // What is encrypted end to end nobody transcodes.
+  const codecs =
+    isOwn || sframe !== undefined ? terms.codecs : offeredCodecs(terms.codecs, media.opened?.transcodes);
   const local = localAudio(media, terms.direction, payloadTypesOf(media, codecs), terms.ptimeMs);
   if (local === undefined) return failed('no_port');
   if (!media.agreed && mediaPolicy.profile === 'plain' && mediaPolicy.encryptionRequired) {
@@ -46,6 +51,7 @@ export function makeOffer(work: Work, leg: Leg, terms: Terms): Result<string, Me
         rtcpMux: !media.agreed || media.rtcpMux,
         version,
         crypto,
+        ...(sframe === undefined ? {} : { sframe }),
         ...(previous?.ok ? { previous: previous.value } : {}),
       }),
     );
@@ -53,6 +59,8 @@ export function makeOffer(work: Work, leg: Leg, terms: Terms): Result<string, Me
     crypto,
     direction: terms.direction,
     ...(tlsId === undefined ? {} : { tlsId }),
+    ...(sframe === undefined ? {} : { sframe }),
+    ...(isOwn ? { own: true } : {}),
     ...(media.renewal?.ready === true && media.stream !== undefined ? { renews: media.stream } : {}),
   };
   if (!media.agreed) media.firstOffer = media.offered;
@@ -109,6 +117,7 @@ export function takeAnswer(leg: Leg, text: string): Result<Terms, MediaRefusal> 
   if (audio === undefined || audio.port === 0) return failed('no_audio');
   const codecs = relayed(audio.codecs);
   if (!hasVoice(codecs)) return failed('no_common_codec');
+  if (audio.sframe !== undefined && isSframeTooLong(audio.sframe)) return failed('e2ee_terms');
   const offer = media.offered ?? media.firstOffer;
   const keyBefore = media.receiveKey;
   if (media.firstOffer !== undefined) {
@@ -126,12 +135,16 @@ export function takeAnswer(leg: Leg, text: string): Result<Terms, MediaRefusal> 
   const direction = answerDirection(reverseDirection(offeredDirection), reverseDirection(audio.direction));
   agree(media, audio, codecs, direction);
   noteKeptKey(media, keyBefore);
+  // To what only says again what is agreed nothing else is an answer: the mode changes by the phones' own offers.
+  const wasOwn = offer?.own === true;
+  if (!wasOwn) agreeEndToEnd(media, offer?.sframe, audio.sframe);
   if (offer?.renews !== undefined && offer.renews === media.stream) delete media.renewal;
   delete media.offered;
   return ok({
     codecs,
     direction: audio.direction,
     ...(audio.ptimeMs === undefined ? {} : { ptimeMs: audio.ptimeMs }),
+    ...(!wasOwn && media.endToEnd !== undefined ? { sframe: media.endToEnd.heard } : {}),
   });
 }
 

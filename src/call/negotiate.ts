@@ -8,6 +8,7 @@ import {
   chooseProtection,
   type Direction,
   isSecureProfile,
+  isSframeTooLong,
   type LocalAudio,
   type Protection,
   parseSdp,
@@ -63,6 +64,10 @@ export function readOffer(leg: Leg, text: string): Result<ReadOffer, MediaRefusa
       refusal = protection.error;
       continue;
     }
+    if (audio.sframe !== undefined && isSframeTooLong(audio.sframe)) {
+      refusal = 'e2ee_terms';
+      continue;
+    }
     const { kind } = protection.value;
     if (media.agreed && (kind === 'dtls') !== (media.dtls !== undefined)) {
       refusal = 'protection_changed';
@@ -75,6 +80,7 @@ export function readOffer(leg: Leg, text: string): Result<ReadOffer, MediaRefusa
       codecs,
       direction: audio.direction,
       ...(audio.ptimeMs === undefined ? {} : { ptimeMs: audio.ptimeMs }),
+      ...(audio.sframe === undefined ? {} : { sframe: audio.sframe }),
     };
     // Phones with optional encryption offer a plain and a secure line: the secure one is taken.
     if (kind !== 'plain') return ok(offer);
@@ -88,6 +94,12 @@ export function noteKeptKey(media: LegMedia, before: SrtpKey | undefined): void 
   const { receiveKey, renewal } = media;
   if (before?.keySalt !== receiveKey?.keySalt) delete media.receiveKeyKept;
   else if (renewal !== undefined && receiveKey !== undefined) media.receiveKeyKept = true;
+}
+
+/** Keeps what both said of encrypting end to end, or that they do not both say it. */
+export function agreeEndToEnd(media: LegMedia, said: Terms['sframe'], heard: Terms['sframe']): void {
+  if (said === undefined || heard === undefined) delete media.endToEnd;
+  else media.endToEnd = { said, heard };
 }
 
 export function agree(

@@ -1,4 +1,12 @@
-import { hasOption, type SipMessage, tokensOf } from '../sip/index.ts';
+import {
+  END_TO_END_FEATURE,
+  hasFeature,
+  hasOption,
+  header,
+  parseNameAddr,
+  type SipMessage,
+  tokensOf,
+} from '../sip/index.ts';
 import type { Leg } from './model.ts';
 
 /** What a message of the peer says that it allows; without `Allow` in it what was known stays. */
@@ -7,5 +15,15 @@ export function peerAllows(known: Leg['peer'], message: SipMessage): Leg['peer']
   const update =
     allowed.length === 0 ? known.update : allowed.some((method) => method.toUpperCase() === 'UPDATE');
   const timer = known.timer || hasOption(message, 'Supported', 'timer');
-  return update === known.update && timer === known.timer ? known : { update, timer };
+  const endToEnd = known.endToEnd === true || canEncryptEndToEnd(message);
+  const isSame = update === known.update && timer === known.timer && endToEnd === (known.endToEnd === true);
+  return isSame ? known : { update, timer, ...(endToEnd ? { endToEnd } : {}) };
+}
+
+/** Its Contact says so (RFC 3840 §5). */
+function canEncryptEndToEnd(message: SipMessage): boolean {
+  const text = header(message, 'Contact');
+  // Read again for the few that have it only.
+  if (text?.toLowerCase().includes(END_TO_END_FEATURE) !== true) return false;
+  return hasFeature(parseNameAddr(text)?.params ?? {}, END_TO_END_FEATURE);
 }

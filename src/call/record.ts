@@ -56,6 +56,7 @@ function recordLeg(call: Call, leg: Leg): CallRecordLeg {
     ...leg.trunk,
     ...(media.agreed ? { srtp: protectionOf(media) } : {}),
     ...(media.agreed && codec !== undefined ? { codec: codec.name } : {}),
+    ...(media.endToEnd === undefined ? {} : { endToEnd: true }),
     ...(report === undefined ? {} : { media: report }),
     ...(leg.silentForMs === undefined ? {} : { silentForMs: leg.silentForMs }),
   };

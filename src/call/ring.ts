@@ -8,6 +8,7 @@ import {
   sessionTimerRequestHeaders,
 } from '../sip/index.ts';
 import { cancelLeg, closeStreamOf, endCall, finishLeg } from './end.ts';
+import { asksFor, ringable } from './end-to-end.ts';
 import { newSessionId, newTag, supportedOn } from './headers.ts';
 import { mediaCan } from './media-can.ts';
 import type { Leg, MediaPolicy, TrunkEnd, TrunkWay } from './model.ts';
@@ -19,6 +20,7 @@ import { SESSION_POLICY } from './session.ts';
 import { putStream } from './streams.ts';
 import { agreedTerms } from './terms.ts';
 import { TRUNK_POLICY, trunkDevice, trunkHeaders } from './trunk.ts';
+import { isEndToEndRefusal, warningOf } from './warning.ts';
 import { newIce, offersWebrtc } from './webrtc.ts';
 import { openClientInvite, sendFirstInvite } from './wire.ts';
 import { callerLeg, liveCallees, type Work } from './work.ts';
@@ -38,15 +40,22 @@ export function ringDevices(
 ): void {
   const { call, ctx } = work;
   const caller = callerLeg(call);
-  const reachable = bindings
+  const registered = bindings
     .filter((binding) => binding.expiresUtcMs > ctx.utcMs)
     // Who calls an own number rings the other devices, not the one in the hand.
     .filter((binding) => binding.userId !== caller.user || !isPhoneOf(caller, binding, bindings))
     .sort((a, b) => b.q - a.q || b.registeredUtcMs - a.registeredUtcMs)
-    .filter(isFirstOfPhone)
-    .slice(0, MAX_DEVICES);
+    .filter(isFirstOfPhone);
+  const { bindings: able, refusal } = ringable(work, registered);
+  const reachable = able.slice(0, MAX_DEVICES);
   // A loop ends here: what came from another data centre goes to no other.
   const ways = caller.trunk === undefined ? elsewhere : [];
+  const left = registered.length === 0 && ways.length > 0 && asksFor(caller) ? 'e2ee_trunk' : refusal;
+  if (left !== undefined) {
+    const answerHeaders = [warningOf(work, left)];
+    endCall(work, { outcome: 'failed', status: 488, by: 'system', reason: left, answerHeaders });
+    return;
+  }
   if (reachable.length === 0 && ways.length === 0) {
     endCall(work, { outcome: 'unreachable', status: 480, by: 'system', reason: 'no device is registered' });
     return;
@@ -102,7 +111,11 @@ export function askAgain(work: Work, refused: Leg): void {
   const device = { userId: refused.user, deviceId: refused.device, flow: refused.flow, ...target };
   const leg = addDevice(
     work,
-    refused.instanceId === undefined ? device : { ...device, instanceId: refused.instanceId },
+    {
+      ...device,
+      ...(refused.instanceId === undefined ? {} : { instanceId: refused.instanceId }),
+      ...(refused.peer.endToEnd === undefined ? {} : { endToEnd: true }),
+    },
     { ...mediaPolicy, ...policy },
   );
   if (refused.ringUntilMs !== undefined) leg.ringUntilMs = refused.ringUntilMs;
@@ -153,7 +166,7 @@ function ringElsewhere(work: Work): boolean {
 const mayBeElsewhere = (status: number): boolean =>
   status === 404 || status === 408 || status === 480 || (status >= 500 && status < 600);
 
-type Device = Pick<Binding, 'userId' | 'deviceId' | 'flow' | 'instanceId' | 'contact' | 'path'>;
+type Device = Pick<Binding, 'userId' | 'deviceId' | 'flow' | 'instanceId' | 'contact' | 'path' | 'endToEnd'>;
 
 function addDevice(work: Work, binding: Device, policy?: MediaPolicy, trunk?: TrunkEnd): Leg {
   const { call, ctx } = work;
@@ -178,7 +191,7 @@ function addDevice(work: Work, binding: Device, policy?: MediaPolicy, trunk?: Tr
     sessionId: newSessionId(ctx.random),
     clients: [],
     servers: [],
-    peer: { update: false, timer: false },
+    peer: { update: false, timer: false, ...(binding.endToEnd === true ? { endToEnd: true } : {}) },
     media: newMedia(work, familyOf(binding.flow.remote.address)),
   };
   if (offersWebrtc(leg) && mediaCan(work, 'ice')) leg.media.ice = newIce(work);
@@ -286,6 +299,9 @@ function refuse(work: Work): void {
     by: outcome === 'busy' || outcome === 'declined' ? 'callee' : 'system',
     ...(best.reason === '' ? {} : { reason: best.reason }),
     ...(status === 503 ? { answerHeaders: [{ name: 'Retry-After', value: '5' }] } : {}),
+    ...(status === 488 && isEndToEndRefusal(best.reason)
+      ? { answerHeaders: [warningOf(work, best.reason)] }
+      : {}),
   });
 }
 

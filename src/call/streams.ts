@@ -44,6 +44,7 @@ function streamSpec(work: Work, leg: Leg, id: StreamSpec['id']): StreamSpec {
     ...(dtls === undefined ? {} : { dtls }),
     codecs: media.codecs,
     ...(media.source === undefined ? {} : { source: media.source }),
+    ...(media.endToEnd === undefined ? {} : { opaque: true }),
   };
 }
 

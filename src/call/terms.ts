@@ -1,5 +1,14 @@
 import type { StreamCodec } from '../media/index.ts';
-import { type Codec, type Direction, isAuxiliary, reverseDirection, sameCodec } from '../sdp/index.ts';
+import {
+  type Codec,
+  type Direction,
+  isAuxiliary,
+  reverseDirection,
+  type SdpAttribute,
+  sameCodec,
+  sameSframe,
+} from '../sdp/index.ts';
+import type { EndToEndRefusal } from './end-to-end-rules.ts';
 import type { Leg, LegMedia } from './model.ts';
 
 /** Why there is no media under these terms; stands in Warning and in the record. */
@@ -12,13 +21,16 @@ export type MediaRefusal =
   | 'dtls'
   | 'protection_changed'
   | 'bad_answer'
-  | 'no_port';
+  | 'no_port'
+  | EndToEndRefusal;
 
 /** What the other leg shall hear of an offer or an answer. */
 export interface Terms {
   readonly codecs: readonly StreamCodec[];
   readonly direction: Direction;
   readonly ptimeMs?: number;
+  /** The medium is encrypted end to end, and this belongs to it. */
+  readonly sframe?: readonly SdpAttribute[];
   /** What is agreed on the leg itself: nothing else is to be offered with it. */
   readonly own?: true;
 }
@@ -37,20 +49,31 @@ export const hasVoice = (codecs: readonly Codec[]): boolean => codecs.some((code
 export const agreedTerms = (leg: Leg): Terms => ({
   codecs: leg.media.codecs,
   direction: reverseDirection(leg.media.direction),
+  ...sframeTerms(leg.media.endToEnd?.heard),
+});
+
+const sframeTerms = (sframe: Terms['sframe']): Pick<Terms, 'sframe'> =>
+  sframe === undefined ? {} : { sframe };
+
+/** An answer to the leg's own peer by what is agreed already. */
+export const standingTerms = ({ media }: Leg): Terms => ({
+  codecs: media.codecs,
+  direction: media.direction,
+  ...sframeTerms(media.endToEnd?.said),
 });
 
 /** What our own refresh of a session offers: what is agreed. */
-export const ownTerms = ({ media }: Leg): Terms => ({
-  codecs: media.codecs,
-  direction: media.direction,
+export const ownTerms = (leg: Leg): Terms => ({
+  ...standingTerms(leg),
   own: true,
-  ...(media.ptimeMs === undefined ? {} : { ptimeMs: media.ptimeMs }),
+  ...(leg.media.ptimeMs === undefined ? {} : { ptimeMs: leg.media.ptimeMs }),
 });
 
 /** Whether an offer changes nothing for the other side: a refresh, a new address or new keys stay on their leg. */
 export function changesNothing(leg: Leg, offer: Terms): boolean {
   const { media } = leg;
   if (!media.agreed || offer.direction !== reverseDirection(media.direction)) return false;
+  if (!sameSframe(media.endToEnd?.heard, offer.sframe)) return false;
   const agreedInOrder = media.codecs.filter((codec) => !isAuxiliary(codec));
   const offered = offer.codecs.filter((codec) => !isAuxiliary(codec));
   const first = offered[0];

@@ -128,6 +128,8 @@ export interface CallRecordLeg {
   /** TR-MEDIA-08: `AEAD_AES_256_GCM` …, `DTLS` where a handshake never came to an end, or `plain`; absent when there was no media. */
   readonly srtp?: string;
   readonly codec?: string;
+  /** Its media was encrypted end to end when the call ended (PH-SEC-07). */
+  readonly endToEnd?: true;
   readonly media?: StreamReport;
   /** The longest time in which nothing came from the leg, as media told. */
   readonly silentForMs?: number;

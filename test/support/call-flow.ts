@@ -25,7 +25,7 @@ import {
   step,
   type TrunkWay,
 } from '../../src/call/index.ts';
-import type { Binding, DirectorySnapshot, MediaProfileName, User } from '../../src/directory/index.ts';
+import type { Binding, DirectorySnapshot, MediaProfileName, Site, User } from '../../src/directory/index.ts';
 import type { Flow, TransportName } from '../../src/link/index.ts';
 import {
   capabilitiesFor,
@@ -45,6 +45,8 @@ export interface PersonOptions {
   /** Its Contact is below `.invalid`, as browsers' are. */
   readonly browser?: boolean;
   readonly ring?: User['ring'];
+  /** Its phones can encrypt end to end, and say so in their Contacts; a number: only so many of them, the first ones. */
+  readonly endToEnd?: boolean | number;
   /** How many phones the person has registered. */
   readonly phones?: number;
   /** They are all at one address and name no instance, as a phone that was started anew on another port. */
@@ -56,7 +58,9 @@ export interface PersonOptions {
 export interface CallFlowOptions {
   readonly people?: Record<string, PersonOptions>;
   readonly regionLock?: string;
-  readonly sites?: Partial<Record<string, { prefer256?: boolean; requireMediaEncryption?: boolean }>>;
+  readonly sites?: Partial<
+    Record<string, Partial<Pick<Site, 'prefer256' | 'requireMediaEncryption' | 'endToEnd'>>>
+  >;
   /** After every step the owner dies: its commands are carried out again, then the call is told that it was adopted. */
   readonly adoptAfterEachStep?: boolean;
   /** Sees what a switch would store after each step. */
@@ -446,6 +450,7 @@ export class CallFlow {
       return;
     }
     const first = this.phones.size + 1;
+    const encrypting = person.endToEnd === true ? phones : Number(person.endToEnd ?? 0);
     for (let at = 0; at < phones; at++) {
       const phoneName = at === 0 ? name : `${name}${at + 1}`;
       const index = this.phones.size + 1;
@@ -463,6 +468,7 @@ export class CallFlow {
         flow,
         isBrowser: browser,
         say: (text, from) => this.deliver(text, from),
+        ...(at < encrypting ? { features: ';+g.twinline.e2ee' } : {}),
       });
       this.phones.set(phoneName, phone);
       this.#bindings.push({
@@ -474,6 +480,7 @@ export class CallFlow {
         flow,
         path: [],
         ...(nameless ? {} : { instanceId: `<urn:uuid:${phoneName}>` }),
+        ...(at < encrypting ? { endToEnd: true } : {}),
         q: 1 - at / 10,
         callId: `register-${phoneName}`,
         cseq: 1,
@@ -532,6 +539,7 @@ function snapshotOf(
       code: String(80 + at),
       requireMediaEncryption: sites[name]?.requireMediaEncryption ?? false,
       prefer256: sites[name]?.prefer256 ?? false,
+      ...(sites[name]?.endToEnd === undefined ? {} : { endToEnd: sites[name].endToEnd }),
     })),
     users: entries.map(([name, { extension, site = 'north', ring }]) => ({
       id: `user-${name}` as UserId,

@@ -60,6 +60,7 @@ export class ScriptedPhone {
   remoteTarget = 'sip:nowhere@198.51.100.1';
   cseq = 0;
   readonly #isBrowser: boolean;
+  readonly #features: string;
   readonly #say: (text: string, flow: Flow) => void;
   readonly #replies = new Map<string, string>();
   readonly #texts = new Set<string>();
@@ -74,6 +75,8 @@ export class ScriptedPhone {
     readonly flow: Flow;
     /** It does not know its own address, and says so (RFC 7118 §5.2). */
     readonly isBrowser?: boolean;
+    /** Parameters of its Contact, with the semicolon before them. */
+    readonly features?: string;
     readonly say: (text: string, flow: Flow) => void;
   }) {
     this.name = options.name;
@@ -83,6 +86,7 @@ export class ScriptedPhone {
     this.localTag = `${options.name}-tag`;
     this.sessionUuid = Buffer.from(options.name.padEnd(16, '.')).toString('hex').slice(0, 32);
     this.#isBrowser = options.isBrowser ?? false;
+    this.#features = options.features ?? '';
     this.#say = options.say;
   }
 
@@ -181,7 +185,9 @@ export class ScriptedPhone {
       headers: [
         ...request.headers.filter(({ name }) => ['Via', 'From', 'Call-ID', 'CSeq'].includes(name)),
         { name: 'To', value: this.#tagged(header(request, 'To') ?? '', status) },
-        ...(withContact && status > 100 ? [{ name: 'Contact', value: `<${this.contactUri}>` }] : []),
+        ...(withContact && status > 100
+          ? [{ name: 'Contact', value: `<${this.contactUri}>${this.#features}` }]
+          : []),
         ...this.#always(options.headers),
         ...(options.body === undefined ? [] : [{ name: 'Content-Type', value: 'application/sdp' }]),
       ],
@@ -239,7 +245,7 @@ export class ScriptedPhone {
         { name: 'To', value: `<sip:callee@acme.example>${to}` },
         { name: 'Call-ID', value: this.callId },
         { name: 'CSeq', value: `${cseq} ${method}` },
-        { name: 'Contact', value: `<${this.contactUri}>` },
+        { name: 'Contact', value: `<${this.contactUri}>${this.#features}` },
         ...this.#always(options.headers).filter(({ name }) => !(name === 'Max-Forwards')),
         ...(options.body === undefined
           ? []
