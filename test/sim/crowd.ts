@@ -92,16 +92,22 @@ export class Crowd {
       edge = 'edge1',
       reliable,
       sessionSec,
+      endToEnd = false,
     } of plan.phones) {
-      const phone = await simPhone(this.#world, user, {
-        answer: { mode: 'silent' },
-        recoverAfterMs: TRY_AGAIN_MS,
-        random: this.#random,
-        transport,
-        servers: [edgeAddress(edge)],
-        reliable: reliable === true ? 'supported' : 'no',
-        ...(sessionSec === undefined ? {} : { sessionTimer: { intervalSec: sessionSec, minSec: 90 } }),
-      });
+      const phone = await simPhone(
+        this.#world,
+        user,
+        {
+          answer: { mode: 'silent' },
+          recoverAfterMs: TRY_AGAIN_MS,
+          random: this.#random,
+          transport,
+          servers: [edgeAddress(edge)],
+          reliable: reliable === true ? 'supported' : 'no',
+          ...(sessionSec === undefined ? {} : { sessionTimer: { intervalSec: sessionSec, minSec: 90 } }),
+        },
+        endToEnd,
+      );
       const device = this.phones.filter((other) => other.options.user === user).length;
       this.phones.push(phone);
       phone.calls.each((call) => this.#rings(call, device));

@@ -18,6 +18,7 @@ export async function simPhone(
   world: World,
   user: string,
   options: Partial<PhoneOptions> = {},
+  endToEnd = false,
 ): Promise<Phone> {
   const host = ++world.phoneNumbers.host;
   const local: Endpoint = { address: `10.0.${host >> 8}.${host & 255}`, port: 5060 };
@@ -29,7 +30,8 @@ export async function simPhone(
     clock: world.clock,
     random: world.random,
     keepAliveMs: 0,
-    media: simMedia(world, local),
+    media: simMedia(world, local, endToEnd),
+    ...(endToEnd ? { features: ['+g.twinline.e2ee'] } : {}),
     newTransport: ({ transport }, handlers) => new SimSockets(world, transport, local, handlers),
     waitMs: REAL_WAIT_MS,
     ...options,
@@ -153,7 +155,7 @@ export interface SimPhoneMedia extends PhoneMedia {
 
 type Way = 'sendrecv' | 'sendonly' | 'recvonly' | 'inactive';
 
-function simMedia(world: World, at: Endpoint): PhoneMediaFactory {
+function simMedia(world: World, at: Endpoint, endToEnd: boolean): PhoneMediaFactory {
   return async () => {
     const local: Endpoint = { address: at.address, port: world.phoneNumbers.port };
     world.phoneNumbers.port += 2;
@@ -174,6 +176,7 @@ function simMedia(world: World, at: Endpoint): PhoneMediaFactory {
         'a=rtpmap:0 PCMU/8000',
         'a=rtpmap:101 telephone-event/8000',
         `a=${direction}`,
+        ...(endToEnd ? ['a=sframe', `a=sframe-key:${local.address}`] : []),
         '',
       ].join('\r\n');
     };
@@ -181,6 +184,8 @@ function simMedia(world: World, at: Endpoint): PhoneMediaFactory {
       const parsed = parseSdp(sdp);
       const audio = parsed.ok ? audioOf(parsed.value) : undefined;
       if (audio === undefined || audio.port === 0) throw new Error(`no audio in ${sdp}`);
+      const isMarked = audio.sframe?.some(({ name }) => name === 'sframe-key') === true;
+      if (isMarked !== endToEnd) throw new Error(`${endToEnd ? 'no' : 'a'} mark of encryption in ${sdp}`);
       remote = { address: audio.address ?? '', port: audio.port };
       theirs = audio.direction;
     };

@@ -21,6 +21,8 @@ export interface PhonePlan {
   readonly reliable?: boolean;
   /** Seconds; it asks for a session timer of that length (RFC 4028). */
   readonly sessionSec?: number;
+  /** It encrypts end to end, and takes no description without the mark. */
+  readonly endToEnd?: boolean;
 }
 
 export interface CallPlan {

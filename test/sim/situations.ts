@@ -60,6 +60,10 @@ export const variants: readonly Variant[] = [
     call: { talkMs: 100_000 },
     phones: [phone('1001', { sessionSec: 90 }), phone('1002', { sessionSec: 90 })],
   },
+  {
+    name: 'encrypted end to end',
+    phones: [phone('1001', { endToEnd: true }), phone('1002', { endToEnd: true })],
+  },
   { name: 'while registrations are slow', slow: 'registrations' },
   { name: 'while media are slow', slow: 'media' },
   {

@@ -63,6 +63,8 @@ export interface PhoneOptions {
   readonly port?: number;
   /** `urn:uuid:…`; with it REGISTER speaks RFC 5626 (`reg-id`, `+sip.instance`, `ob`). */
   readonly instanceId?: string;
+  /** Feature tags of its Contacts (RFC 3840): `+g.twinline.e2ee`. */
+  readonly features?: readonly string[];
   readonly answer?: AnswerMode;
   readonly media?: PhoneMediaFactory;
   /** What it offers when it answers a late offer, and by default in calls. */

@@ -292,7 +292,8 @@ export class Phone implements PhoneCore {
 
   contact(flow: PhoneFlow): string {
     const outbound = this.options.instanceId === undefined ? '' : ';ob';
-    return `<${this.#contactUri(flow)}${outbound}>`;
+    const features = (this.options.features ?? []).map((feature) => `;${feature}`).join('');
+    return `<${this.#contactUri(flow)}${outbound}>${features}`;
   }
 
   async flowFor(uri: string): Promise<PhoneFlow> {
