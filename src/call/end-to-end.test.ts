@@ -307,6 +307,13 @@ describe('refused with the reason', () => {
     expect(flow.record.reason).toBe('e2ee_client');
   });
 
+  scene('media that only relays audio', both, ({ flow, alice, bob }) => {
+    flow.mediaCapabilities = ['relay', 'srtp', 'given-keys', 'report'];
+    alice.calls('1002', { extra: aliceSays });
+    refused(alice, 'e2ee_media');
+    expect(bob.hasHeard('INVITE')).toBe(false);
+  });
+
   scene('within the call, which goes on', aliceAlone, (it) => {
     const { flow, alice, bob } = it;
     talk(it);

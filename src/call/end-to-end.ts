@@ -1,5 +1,6 @@
 import type { Binding, EndToEndPolicy } from '../directory/index.ts';
 import type { EndToEndRefusal } from './end-to-end-rules.ts';
+import { mediaCan } from './media-can.ts';
 import type { Leg } from './model.ts';
 import { readOffer } from './negotiate.ts';
 import { indexOf } from './route.ts';
@@ -13,13 +14,14 @@ import { callerLeg, type Work } from './work.ts';
 
 /** What may stand between two who ask for it. Automatic recording of either user is asked about here, once there is any. */
 function refusalBetween(
-  { ctx }: Work,
+  work: Work,
   users: readonly Pick<Leg, 'user' | 'trunk'>[],
 ): EndToEndRefusal | undefined {
   if (users.some(({ trunk }) => trunk !== undefined)) return 'e2ee_trunk';
-  const policies = users.map(({ user }) => policyOf(ctx, user));
+  const policies = users.map(({ user }) => policyOf(work.ctx, user));
   if (policies.includes(undefined)) return 'e2ee_other_account';
-  return policies.includes('refused') ? 'e2ee_policy' : undefined;
+  if (policies.includes('refused')) return 'e2ee_policy';
+  return mediaCan(work, 'opaque') ? undefined : 'e2ee_media';
 }
 
 /** Undefined: no user of this account. */
