@@ -44,10 +44,11 @@ export class RtcpTimes {
   /** The last sender report that came: as it is quoted, and when. */
   srQuote = 0;
   srMs = 0;
-  /** When a sender report and a report block left last, and when ours are due. */
+  /** When a sender report and a report block left last, when ours are due, and since when that is looked after. */
   saidSrMs = Number.NEGATIVE_INFINITY;
   saidBlockMs = Number.NEGATIVE_INFINITY;
   dueMs = -1;
+  sinceMs = 0;
   /** What had been sent and received when we reported last. */
   sentPackets = 0;
   receivedPackets = 0;

@@ -181,7 +181,12 @@ function translate(stream: Stream, to: Stream, packets: readonly RtcpPacket[]): 
         break;
     }
   }
-  return out.some((packet) => packet.type !== 'sdes') ? out : [];
+  // Of what is made here there are reports of our own, and an empty one of the other side would be between them.
+  const isOwn = to.feed.anchored && to.feed.source !== stream.id;
+  const says = out.some(
+    (each) => each.type === 'sr' || (each.type === 'rr' && !(isOwn && each.reports.length === 0)),
+  );
+  return says ? out : [];
 }
 
 /** What the peer reports of our stream is about what `to` sends us, one offset further back. */

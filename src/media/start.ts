@@ -17,6 +17,7 @@ import { AudioPlane } from './plane/plane.ts';
 import { warmUpAudio } from './plane/warm-up.ts';
 import { PortPairs } from './ports.ts';
 import type { HandedOver, MediaEvent } from './protocol.ts';
+import { Reporter } from './reporting.ts';
 import { ALIVE_EVERY_MS, SocketPort } from './socket-port.ts';
 import type { Stream } from './stream.ts';
 import { prepare, readBacklog } from './take-over.ts';
@@ -49,6 +50,7 @@ class Media implements MediaProcess {
   readonly #handOver: HandOver;
   readonly #dtls: Dtls;
   readonly #plane: AudioPlane;
+  readonly #reporter: Reporter;
   readonly #door: MediaDoor;
   #stopping = false;
   #emptying = false;
@@ -136,6 +138,7 @@ class Media implements MediaProcess {
       parts: options.sounds ?? NO_SOUNDS,
       ...(options.taps && { taps: options.taps }),
     });
+    this.#reporter = new Reporter({ clock, random, port: this.#port });
     this.#handOver = new HandOver({
       alsoHears: (stream) => this.#plane.company(stream),
       clock,
@@ -337,6 +340,7 @@ class Media implements MediaProcess {
     this.#port.alive(this.#options.clock.nowMs());
     const here = this.#door.owners;
     this.#core.tick((owner) => here.has(owner));
+    for (const stream of this.#core.graph) this.#reporter.attend(stream);
     if (++this.#ticks % TICKS_PER_SECOND !== 0) return;
     this.#owner.progress(this.#core.graph);
     // What could not go at first: the twin was away, or a stream was just being opened.

@@ -52,6 +52,10 @@ export class PacketPath {
   };
   readonly relay = new Relay(this.#port);
 
+  get port(): RelayPort {
+    return this.#port;
+  }
+
   put(spec: StreamSpec): Stream {
     const known = this.graph.get(spec.id);
     const port = 40_000 + 2 * this.graph.size;
