@@ -149,6 +149,7 @@ const legFields: Table<keyof Leg> = {
   failure: 'counts when the last device is out',
   media: plain,
   silentForMs: plain,
+  unheardForMs: plain,
 };
 
 const mediaFields: Table<keyof LegMedia> = {

@@ -209,6 +209,8 @@ export interface Leg {
   media: LegMedia;
   /** The longest time in which media got nothing from the leg. */
   silentForMs?: number;
+  /** So long since the answer nothing at all had come from the leg, though the other one was heard. */
+  unheardForMs?: number;
 }
 
 /** What the leg's device and site ask of its media. */

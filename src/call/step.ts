@@ -30,10 +30,11 @@ export function step(call: Call, event: CallEvent, ctx: CallContext): Step<Call>
 }
 
 /** The same value again tells the switch that there is nothing to write: each change of a stream is answered by its port once more. */
-function changesNothing(call: Call, event: CallEvent, { nowMs }: CallContext): boolean {
+function changesNothing(call: Call, event: CallEvent, ctx: CallContext): boolean {
+  const { nowMs } = ctx;
   if (event.type === 'wake') return (nextWakeMs(call) ?? nowMs + 1) > nowMs;
   if (event.type === 'flow-closed' || event.type === 'edge') return !concernsFlowOf(call, event);
-  if (event.type === 'media-event') return !isHeeded(event.event);
+  if (event.type === 'media-event') return !isHeeded(call, event.event, ctx);
   if (event.type === 'media-lost')
     return !call.legs.some(({ media }) => isOneOf(event.streams, media.stream));
   if (event.type !== 'media-opened') return false;
@@ -194,13 +195,26 @@ function streamsClosed(work: Work, { reports }: Event<'media-closed'>): void {
   }
 }
 
-const isHeeded = ({ type }: MediaEvent): boolean => type === 'silent' || type === 'transport';
+/** What media tells of one-way audio counts from the answer on: a phone that only rings need not send. */
+const ONE_WAY_AFTER_MS = 5000;
+
+function isHeeded(call: Call, event: MediaEvent, { utcMs }: CallContext): boolean {
+  if (event.type === 'one-way')
+    return call.answeredUtcMs !== undefined && utcMs - call.answeredUtcMs >= ONE_WAY_AFTER_MS;
+  return event.type === 'silent' || event.type === 'transport';
+}
 
 function mediaTold(work: Work, { event }: Event<'media-event'>): void {
-  if (event.type !== 'silent' && event.type !== 'transport') return;
-  const leg = work.call.legs.find(({ media }) => media.stream === event.stream);
+  const { call, ctx } = work;
+  if (event.type !== 'silent' && event.type !== 'transport' && event.type !== 'one-way') return;
+  const leg = call.legs.find(({ media }) => media.stream === event.stream);
   if (leg === undefined) return;
   if (event.type === 'silent') leg.silentForMs = Math.max(leg.silentForMs ?? 0, event.forMs);
+  else if (event.type === 'one-way')
+    leg.unheardForMs = Math.max(
+      leg.unheardForMs ?? 0,
+      Math.min(event.forMs, ctx.utcMs - (call.answeredUtcMs ?? ctx.utcMs)),
+    );
   else transportTold(work, leg, event);
 }
 

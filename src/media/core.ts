@@ -14,6 +14,7 @@ import { applySpec, releaseKeys } from './apply-spec.ts';
 import { randomSsrc } from './collision.ts';
 import { Epochs } from './epochs.ts';
 import { StreamGraph } from './graph.ts';
+import { unheardForMs } from './one-way.ts';
 import type { MediaLimits } from './options.ts';
 import type {
   BundleEpoch,
@@ -165,6 +166,8 @@ export class MediaCore {
           event({ type: 'dtmf', stream: stream.id, ...dtmf });
       }
       measureInterval(stream, nowMs);
+      const unheardMs = unheardForMs(stream, nowMs);
+      if (unheardMs !== undefined) event({ type: 'one-way', stream: stream.id, forMs: unheardMs });
       const quietMs = nowMs - stream.lastHeardMs;
       if (nowMs >= stream.nextSilentEventMs) {
         if (quietMs >= limits.silentAfterMs) {

@@ -350,5 +350,10 @@ export type MediaEvent =
   | { readonly type: 'silent'; readonly stream: StreamId; readonly forMs: number }
   /** What carried these streams has forgotten them: each needs an offer with new keys. */
   | { readonly type: 'lost'; readonly streams: readonly StreamId[] }
+  /**
+   * Nothing ever came from this peer though the other side is heard and both may speak: since when. Told after five seconds, and again while it
+   * lasts; a phone that only rings need not send, which is the call's to know.
+   */
+  | { readonly type: 'one-way'; readonly stream: StreamId; readonly forMs: number }
   /** This media process took these streams over from another, which died or handed them over. */
   | { readonly type: 'adopted'; readonly from: MediaId; readonly streams: readonly StreamId[] };

@@ -236,7 +236,11 @@ export class CallTable {
       return;
     }
     const running = this.#byStream.get(event.stream);
-    if (running !== undefined) void this.handle(running, { type: 'media-event', event });
+    if (running === undefined) return;
+    const knew = isOneWay(running.call);
+    void this.handle(running, { type: 'media-event', event });
+    if (!knew && isOneWay(running.call))
+      this.#options.log.warn({ call: running.id, stream: event.stream }, 'call.one_way');
   }
 
   streamMoved(stream: StreamId, media: MediaId): void {
@@ -457,3 +461,6 @@ function isAsked({ streams }: RunningCall, command: CallCommand): boolean {
 export function callIndexId(callId: string, fromTag: string): string {
   return `${callId} ${fromTag}`;
 }
+
+const isOneWay = (call: Call | undefined): boolean =>
+  call?.legs.some(({ unheardForMs }) => unheardForMs !== undefined) === true;
