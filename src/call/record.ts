@@ -1,5 +1,7 @@
+import type { StreamReport } from '../media/index.ts';
 import { isAuxiliary } from '../sdp/index.ts';
 import type { Call, Leg, LegMedia } from './model.ts';
+import { callQuality, legQuality } from './quality.ts';
 import type { CallRecord, CallRecordLeg } from './types.ts';
 
 /** How a final status reads in a report. */
@@ -23,7 +25,11 @@ export function outcomeOf(status: number): string {
 
 /** The one record of an ended call. */
 export function recordOf(call: Call): CallRecord {
-  const { end } = call;
+  const { end, answeredUtcMs } = call;
+  const endedUtcMs = end?.utcMs ?? call.createdUtcMs;
+  const talkMs = answeredUtcMs === undefined ? undefined : Math.max(0, endedUtcMs - answeredUtcMs);
+  // Of an early announcement that nobody answered there is no call to rate.
+  const quality = talkMs === undefined ? undefined : callQuality(reportsOf(call), talkMs);
   return {
     v: 1,
     id: call.id,
@@ -32,8 +38,9 @@ export function recordOf(call: Call): CallRecord {
     from: { user: call.caller.user, display: call.caller.display },
     to: { dialled: call.dialled, ...(call.target === undefined ? {} : { user: call.target.user }) },
     startedUtcMs: call.createdUtcMs,
-    ...(call.answeredUtcMs === undefined ? {} : { answeredUtcMs: call.answeredUtcMs }),
-    endedUtcMs: end?.utcMs ?? call.createdUtcMs,
+    ...(answeredUtcMs === undefined ? {} : { answeredUtcMs }),
+    endedUtcMs,
+    ...(talkMs === undefined ? {} : { talkMs }),
     outcome: end?.outcome ?? 'failed',
     status: end?.status ?? 500,
     endedBy: end?.by ?? 'system',
@@ -41,14 +48,20 @@ export function recordOf(call: Call): CallRecord {
     directoryNumber: call.snapshotNumber,
     ...(call.origin === undefined ? {} : { origin: call.origin }),
     adoptions: call.adoptions,
-    legs: call.legs.map((leg) => recordLeg(call, leg)),
+    legs: call.legs.map((leg) => recordLeg(call, leg, talkMs)),
+    ...(quality === undefined ? {} : { quality }),
   };
 }
 
-function recordLeg(call: Call, leg: Leg): CallRecordLeg {
+/** Of the legs that talked. */
+const reportsOf = (call: Call): StreamReport[] =>
+  call.legs.flatMap(({ media }) => call.reports.find(({ stream }) => stream === media.stream) ?? []);
+
+function recordLeg(call: Call, leg: Leg, talkMs: number | undefined): CallRecordLeg {
   const { media } = leg;
   const codec = media.codecs.find((one) => !isAuxiliary(one));
   const report = call.reports.find(({ stream }) => stream === media.stream);
+  const quality = talkMs === undefined ? undefined : legQuality(report, talkMs);
   return {
     role: leg.role,
     user: leg.user,
@@ -58,7 +71,9 @@ function recordLeg(call: Call, leg: Leg): CallRecordLeg {
     ...(media.agreed && codec !== undefined ? { codec: codec.name } : {}),
     ...(media.endToEnd === undefined ? {} : { endToEnd: true }),
     ...(report === undefined ? {} : { media: report }),
+    ...(quality === undefined ? {} : { quality }),
     ...(leg.silentForMs === undefined ? {} : { silentForMs: leg.silentForMs }),
+    ...(leg.unheardForMs === undefined ? {} : { unheardForMs: leg.unheardForMs }),
   };
 }
 

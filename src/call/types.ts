@@ -11,6 +11,7 @@ import type {
 } from '../media/index.ts';
 import type { SipMessage } from '../sip/index.ts';
 import type { TrunkWay } from './model.ts';
+import type { RecordedQuality } from './quality.ts';
 import type { TrunkCall } from './trunk.ts';
 
 /**
@@ -115,6 +116,10 @@ export interface CallRecord {
   readonly origin?: { readonly dataCentre: string; readonly call: CallId };
   readonly adoptions: number;
   readonly legs: readonly CallRecordLeg[];
+  /** From the answer to the end; absent: nobody answered. */
+  readonly talkMs?: number;
+  /** Absent: media told no figures. */
+  readonly quality?: RecordedQuality;
 }
 
 export interface CallRecordLeg {
@@ -130,9 +135,13 @@ export interface CallRecordLeg {
   readonly codec?: string;
   /** Its media was encrypted end to end when the call ended (PH-SEC-07). */
   readonly endToEnd?: true;
+  /** Loss, jitter, bit rate, delay and what they come to, both ways (PH-QOS-02). */
   readonly media?: StreamReport;
+  readonly quality?: RecordedQuality;
   /** The longest time in which nothing came from the leg, as media told. */
   readonly silentForMs?: number;
+  /** One-way audio: so long since the answer nothing at all had come from it, though the other leg was heard. */
+  readonly unheardForMs?: number;
 }
 
 export type { LadderEntry, TrunkWay };

@@ -31,6 +31,7 @@ import {
   capabilitiesFor,
   type MediaCapability,
   type SrtpKey,
+  type StreamReport,
   type StreamSpec,
 } from '../../src/media/index.ts';
 import { KEY_SALT_LENGTH } from '../../src/sdp/index.ts';
@@ -96,6 +97,8 @@ export class CallFlow {
   mediaFails: string | undefined;
   /** Set to keep `media-closed` from coming, as when the media process died with the figures. */
   reportsLost = false;
+  /** What media reports of streams besides counts. */
+  figures: (stream: StreamId) => Partial<StreamReport> = () => ({});
   /** Set for a media process without a certificate. */
   withoutDtls = false;
   /** What media can do; undefined: everything. Without `given-keys` it has keys of its own for each stream. */
@@ -439,6 +442,7 @@ export class CallFlow {
         jitterMs: 1,
         packetsRefused: { auth: 0, replay: 0, stranger: 0, malformed: 0, unmapped: 0 },
         takenOver: 0,
+        ...this.figures(stream),
       })),
     });
   }
