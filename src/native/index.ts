@@ -1,6 +1,6 @@
 /**
  * The kernel behind a door: boot-time clock, chance, processes named by pid and start time, many UDP sockets in one loop,
- * Unix sockets that carry descriptors, OpenSSL's ciphers. The only room that calls C (through koffi); lengths are checked here, so that no
+ * Unix sockets that carry descriptors, locks in shared files, OpenSSL's ciphers. The only room that calls C (through koffi); lengths are checked here, so that no
  * caller can make the kernel read or write outside a buffer.
  */
 export type { CipherLibrary, CounterContext, GcmContext, HmacContext } from './ciphers.ts';
@@ -53,6 +53,7 @@ export {
   type SignalName,
 } from './process.ts';
 export { systemRandom } from './random.ts';
+export { canLockFiles, isByteLocked, lockByte, lockMutexIn } from './shared-lock.ts';
 export { atEndOfTurn, type Moderation, moderateTurns, noteTurn } from './turns.ts';
 export {
   LONGEST_PACKET_BYTES,

@@ -25,6 +25,20 @@ export interface Libc {
   epoll_create1(flags: number): number;
   epoll_ctl(epoll: number, operation: number, fd: number, event: Uint8Array): number;
   epoll_wait(epoll: number, events: bigint, count: number, timeoutMs: number): number;
+  fcntl(fd: number, operation: number, lock: Uint8Array): number;
+  mmap(
+    at: bigint,
+    length: number,
+    access: number,
+    flags: number,
+    fd: number,
+    offset: number,
+  ): number | bigint;
+  munmap(address: bigint, length: number): number;
+  pthread_mutex_lock(mutex: bigint): number;
+  pthread_mutex_timedlock(mutex: bigint, until: Uint8Array): number;
+  pthread_mutex_consistent(mutex: bigint): number;
+  pthread_mutex_unlock(mutex: bigint): number;
 }
 
 let loaded: Libc | undefined;
@@ -70,6 +84,22 @@ function load(): Libc {
     epoll_wait: library.func(
       'int epoll_wait(int epoll, uintptr_t events, int count, int timeout)',
     ) as Libc['epoll_wait'],
+    // With fixed arguments, as `syscall`.
+    fcntl: library.func('int fcntl(int fd, int operation, void *lock)') as Libc['fcntl'],
+    mmap: library.func(
+      'uintptr_t mmap(uintptr_t at, ulong length, int access, int flags, int fd, long offset)',
+    ) as Libc['mmap'],
+    munmap: library.func('int munmap(uintptr_t address, ulong length)') as Libc['munmap'],
+    pthread_mutex_lock: library.func('int pthread_mutex_lock(uintptr_t mutex)') as Libc['pthread_mutex_lock'],
+    pthread_mutex_timedlock: library.func(
+      'int pthread_mutex_timedlock(uintptr_t mutex, void *until)',
+    ) as Libc['pthread_mutex_timedlock'],
+    pthread_mutex_consistent: library.func(
+      'int pthread_mutex_consistent(uintptr_t mutex)',
+    ) as Libc['pthread_mutex_consistent'],
+    pthread_mutex_unlock: library.func(
+      'int pthread_mutex_unlock(uintptr_t mutex)',
+    ) as Libc['pthread_mutex_unlock'],
   };
 }
 
