@@ -6,7 +6,7 @@ const rooms = {
   sdp: ['base'],
   rtp: ['base', 'native'],
   link: ['base', 'native'],
-  state: ['base'],
+  state: ['base', 'native'],
   audio: ['base', 'native', 'rtp'],
   media: ['base', 'native', 'rtp', 'audio', 'link'],
   directory: ['base', 'link', 'state'],

@@ -21,7 +21,7 @@ export async function openState(context: ProcessContext, zone: PlannedZone): Pro
   return openRedisState(redisOptions(context, zone, state));
 }
 
-/** For a process that owns nothing: with LMDB it takes no lock, so that no zone ever waits for it. */
+/** For a process that owns nothing: with LMDB it takes no lock once it has opened, so that no zone waits for it. */
 export async function openReader(context: ProcessContext, zone: PlannedZone): Promise<StateReader> {
   const { openLmdbReader, openRedisReader } = await import('../state/index.ts');
   const { state } = context.plan;

@@ -1,33 +1,33 @@
 import { statSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { open, type RootDatabase } from 'lmdb';
 import { type Clock, type Logger, TwinlineError } from '../base/index.ts';
+import { type Opened, openBesideWriters, type Store } from './lmdb-open.ts';
 
-export type Store = RootDatabase<Buffer, string>;
+export type { Store };
 
 /**
  * An environment that this zone owns. Reading from an lmdb store whose closing has begun, or writing to it, ends in an
  * exception of a timer that nobody can catch (3.5.6), so nobody gets hold of one.
  */
 export class Environment {
-  readonly #store: Store;
+  readonly #opened: Opened;
   #closing = false;
 
-  constructor(store: Store) {
-    this.#store = store;
+  constructor(opened: Opened) {
+    this.#opened = opened;
   }
 
   /** Good until the next await. Throws `state_closed`. */
   get store(): Store {
     if (this.#closing) throw new TwinlineError('state_closed', 'the state was closed meanwhile');
-    return this.#store;
+    return this.#opened.store;
   }
 
   async close(): Promise<void> {
     if (this.#closing) return;
     this.#closing = true;
-    await this.#store.close();
+    await this.#opened.close();
   }
 }
 
@@ -51,7 +51,9 @@ const OPTIONS = {
 export async function openOwn(path: string, volatile: boolean): Promise<Environment> {
   try {
     await mkdir(path, { recursive: true, mode: 0o700 });
-    return new Environment(open({ ...OPTIONS, path, ...(volatile && { noSync: true }) }));
+    return new Environment(
+      openBesideWriters({ ...OPTIONS, path, ...(volatile && { noSync: true }) }, undefined),
+    );
   } catch (cause) {
     throw new TwinlineError(
       'state_open_failed',
@@ -73,13 +75,18 @@ export function refresh(store: Store): Store {
 /** How often a reader looks whether the twin's environment has appeared or was made anew. */
 const LOOK_EVERY_MS = 200;
 const CLOSE_AFTER_MS = 10_000;
+/**
+ * How long a reader that opens waits for the end of a write transaction, which takes a millisecond, with a flush inside a few
+ * hundred at the worst. Who holds the lock for longer is frozen, and readers shall not be held up by it.
+ */
+const WAIT_FOR_WRITERS_MS = 250;
 
 /** The twin's environment as we see it: read-only, there or not, and perhaps another one tomorrow. */
 export class TwinEnvironment {
   readonly #path: string;
   readonly #clock: Clock;
   readonly #log: Logger;
-  #store: Store | undefined;
+  #opened: Opened | undefined;
   #inode = 0;
   #closed = false;
   #lookedMs = Number.NEGATIVE_INFINITY;
@@ -98,29 +105,29 @@ export class TwinEnvironment {
       this.#lookedMs = nowMs;
       this.#look();
     }
-    if (this.#store !== undefined) refresh(this.#store);
-    return this.#store;
+    return this.#opened && refresh(this.#opened.store);
   }
 
   async close(): Promise<void> {
     this.#closed = true;
-    const store = this.#store;
-    this.#store = undefined;
-    await store?.close();
+    const opened = this.#opened;
+    this.#opened = undefined;
+    await opened?.close();
   }
 
   #look(): void {
     const inode = inodeOf(join(this.#path, 'data.mdb'));
     if (inode === this.#inode) return;
-    const gone = this.#store;
-    this.#store = undefined;
+    const gone = this.#opened;
+    this.#opened = undefined;
     this.#inode = 0;
     // Closed later: a reader may be in the middle of a list.
     if (gone !== undefined) this.#clock.after(CLOSE_AFTER_MS, () => void gone.close().catch(() => {}));
     if (inode === 0) return;
     try {
-      this.#store = open({ ...OPTIONS, path: this.#path, readOnly: true });
+      this.#opened = openBesideWriters({ ...OPTIONS, path: this.#path, readOnly: true }, WAIT_FOR_WRITERS_MS);
       this.#inode = inode;
+      if (!this.#opened.alone) this.#log.warn({ path: this.#path }, 'state.opened_beside_a_held_lock');
     } catch (error) {
       // Its owner may be making it at this very moment: the next look tries again.
       this.#log.debug({ path: this.#path, error: messageOf(error) }, 'state.twin_not_readable');

@@ -20,12 +20,16 @@ class SlowDisk {
   readonly refused = new Set<string>();
 
   readonly environment = new Environment({
-    put: (key: string) => this.#add(key),
-    batch: (put: () => void) => {
-      put();
-      return this.#flush;
-    },
-  } as unknown as Store);
+    store: {
+      put: (key: string) => this.#add(key),
+      batch: (put: () => void) => {
+        put();
+        return this.#flush;
+      },
+    } as unknown as Store,
+    alone: true,
+    close: async () => {},
+  });
 
   #add(key: string): Promise<boolean> {
     if (this.#open === undefined) {

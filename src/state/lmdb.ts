@@ -82,8 +82,9 @@ export async function openLmdbState(options: LmdbOptions): Promise<LmdbState> {
 }
 
 /**
- * A process that only reads, such as an edge: it takes no lock and makes nothing, so that it cannot hold up the zones nor be
- * held up by one that is frozen. What is not there yet is seen when it comes.
+ * A process that only reads, such as an edge: it makes nothing, and reads without any lock. Only while it opens an environment does it have the
+ * zone's write lock, for a fraction of a millisecond, and it waits for it no longer than a quarter of a second, so that nobody who is frozen
+ * holds it up. What is not there yet is seen when it comes.
  */
 export function openLmdbReader(options: LmdbOptions): StateReader {
   const own = twinsOf(options, options.zone);
