@@ -12,6 +12,7 @@ import {
   type Topology,
   type TrunkTopology,
 } from './topology.ts';
+import type { NgAddress } from './topology-rtpengine.ts';
 import type { StateTopology } from './topology-state.ts';
 
 /**
@@ -80,6 +81,8 @@ export interface PlannedZone {
     readonly ports: PortRange;
     /** Its own, which goes over to the twin's machine with its streams. */
     readonly address?: string;
+    /** Where the rtpengine takes commands that carries its streams. */
+    readonly rtpengine?: NgAddress;
   }[];
   readonly capacity: { readonly calls: number; readonly callsPerSecond: number; readonly mediaPorts: number };
 }
@@ -148,6 +151,7 @@ export function makePlan(options: {
           id: (zone.media === 1 ? zone.id : `${zone.id}${at + 1}`) as string as MediaId,
           ports: mediaPortsOf(share, zone.media, at),
           ...(zone.mediaAddresses && { address: zone.mediaAddresses[at]! }),
+          ...(zone.rtpengine && { rtpengine: zone.rtpengine[at]! }),
         })),
         capacity: zone.capacity,
       };

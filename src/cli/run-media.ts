@@ -1,12 +1,9 @@
-import { readFileSync } from 'node:fs';
-import { isIPv6 } from 'node:net';
-import { openSounds } from '../audio/index.ts';
 import { type MediaId, untilBeat } from '../base/index.ts';
 import { connectLink, type ZoneToChild, type ZoneToMedia } from '../link/index.ts';
-import { type SupervisorToMedia, startMedia } from '../media/index.ts';
-import { assetDir, dtlsCertificateFiles, mediaSocket, mirrorSocket, zoneSocket } from './paths.ts';
-import { doorOf, placeOf } from './places.ts';
-import { type ProcessContext, zoneNamed, zoneOfMedia } from './process-context.ts';
+import type { SupervisorToMedia } from '../media/index.ts';
+import { zoneSocket } from './paths.ts';
+import { type ProcessContext, zoneOfMedia } from './process-context.ts';
+import { startOurs, startWithRtpengine } from './start-media.ts';
 
 /** As often as the supervisor would ask otherwise whether we live. */
 const STATS_MS = 500;
@@ -14,33 +11,10 @@ const STATS_MS = 500;
 export async function runMedia(context: ProcessContext, id: string): Promise<() => Promise<void>> {
   const { plan, self, clock, random, log } = context;
   const zone = zoneOfMedia(plan, id);
-  const index = zone.media.findIndex((media) => media.id === (id as MediaId));
-  const { ports, address = plan.mediaAddress } = zone.media[index]!;
-  // The twin's media process of the same place stands by for this one.
-  const twinZone = zoneNamed(plan, zone.twin);
-  const twin = twinZone.media[index];
-  const sounds = openSounds({ clock, folder: assetDir(plan.data) });
-  const media = await startMedia({
-    id: id as MediaId,
-    addresses: isIPv6(address) ? { 6: address } : { 4: address },
-    linkAddresses: plan.zones.flatMap(({ media: all }) => all.flatMap((one) => one.address ?? [])),
-    movingAddress: plan.machine !== undefined,
-    limits: { dscp: plan.marking.media },
-    portRange: { first: ports.from, last: ports.to },
-    listenPath: mediaSocket(plan.data, id),
-    remoteDoor: doorOf(plan, 'media', id),
-    mirrorPath: mirrorSocket(plan.data, id),
-    mirrorDoor: doorOf(plan, 'mirror', id),
-    ...(twin && { twinMirror: placeOf(plan, 'mirror', twin.id) }),
-    dtls: dtlsCertificateFiles(plan.data).map(({ certificate, key }) => ({
-      certificatePem: readFileSync(certificate, 'utf8'),
-      keyPem: readFileSync(key, 'utf8'),
-    })),
-    sounds,
-    clock,
-    random,
-    log,
-  });
+  const { rtpengine } = zone.media.find((one) => one.id === (id as MediaId))!;
+  const { media, stop } = rtpengine
+    ? await startWithRtpengine(context, id, rtpengine)
+    : await startOurs(context, id);
 
   // The supervisor hears from us that we live; it ends a process that is silent.
   const link = connectLink({
@@ -86,7 +60,6 @@ export async function runMedia(context: ProcessContext, id: string): Promise<() 
   return async () => {
     timer.cancel();
     link.close('the media process ends');
-    await media.stop();
-    sounds.close();
+    await stop();
   };
 }

@@ -44,6 +44,7 @@ interface LooseZone {
   readonly machine?: string | undefined;
   readonly media?: unknown;
   readonly 'media-addresses'?: readonly (string | undefined)[] | undefined;
+  readonly rtpengine?: readonly (string | undefined)[] | undefined;
   readonly capacity?: { readonly calls?: unknown; readonly 'media-ports'?: unknown };
 }
 

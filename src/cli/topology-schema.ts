@@ -60,6 +60,7 @@ export async function topologySchemas() {
         'media-addresses': list(address(), 16).min(1, 'must name at least one address').optional(),
         switches: wholeNumber(1, 64),
         media: wholeNumber(1, 16),
+        rtpengine: list(text(60), 16).min(1, 'must name at least one address').optional(),
         capacity: record({
           calls: wholeNumber(1, 1_000_000),
           'calls-per-second': wholeNumber(1, 100_000),

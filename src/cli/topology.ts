@@ -15,6 +15,7 @@ import {
   shareOf,
 } from './topology-checks.ts';
 import { checkMachines } from './topology-machines.ts';
+import { checkRtpengines, type NgAddress, parseNgAddress } from './topology-rtpengine.ts';
 import { topologySchemas } from './topology-schema.ts';
 import { readState, type StateTopology } from './topology-state.ts';
 
@@ -79,6 +80,8 @@ export interface ZoneTopology {
   readonly mediaAddresses?: readonly string[];
   readonly switches: number;
   readonly media: number;
+  /** Of each media process: where the rtpengine takes commands that carries its streams. Absent: it carries them itself. */
+  readonly rtpengine?: readonly NgAddress[];
   readonly capacity: { readonly calls: number; readonly callsPerSecond: number; readonly mediaPorts: number };
 }
 
@@ -249,6 +252,7 @@ async function checkOne(
     report([...at, ...path], message),
   );
   checkMachines(said, state, at, context);
+  checkRtpengines(said, at, context);
   return { range, state };
 }
 
@@ -289,6 +293,9 @@ function topologyOf(value: Installation, range: PortRange, state: StateTopology,
       twin: zone.twin as ZoneId,
       ...(zone.machine !== undefined && { machine: zone.machine }),
       ...(zone['media-addresses'] !== undefined && { mediaAddresses: zone['media-addresses'] }),
+      ...(zone.rtpengine !== undefined && {
+        rtpengine: zone.rtpengine.flatMap((text) => parseNgAddress(text) ?? []),
+      }),
       switches: zone.switches,
       media: zone.media,
       // A range given on the command line may be narrower than the file's capacity needs: then it is the range that limits.

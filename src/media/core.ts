@@ -12,7 +12,7 @@ import { parseAddress, type UdpAddress } from '../native/index.ts';
 import { expireTelephoneEvent, keySaltLength } from '../rtp/index.ts';
 import { applySpec, releaseKeys } from './apply-spec.ts';
 import { randomSsrc } from './collision.ts';
-import { Epochs } from './epochs.ts';
+import { checkMove, Epochs } from './epochs.ts';
 import { StreamGraph } from './graph.ts';
 import { unheardForMs } from './one-way.ts';
 import type { MediaLimits } from './options.ts';
@@ -263,7 +263,7 @@ export class MediaCore {
   #change(stream: Stream, wanted: StreamSpec): Stream {
     let spec = wanted;
     const before = stream.spec;
-    if (spec.bundle !== before.bundle) this.#checkMove(before, spec);
+    checkMove(before, spec, this.epochs);
     if ((spec.link === undefined) !== (before.link === undefined))
       throw new TwinlineError('bad_spec', "a stream's link: it cannot change, open another stream");
     // Said again without keys by an adopter: the ones that were made stay.
@@ -274,17 +274,6 @@ export class MediaCore {
     applySpec(stream, spec, this.#options.clock.nowMs(), false);
     this.graph.connect(stream);
     return stream;
-  }
-
-  #checkMove(before: StreamSpec, spec: StreamSpec): void {
-    if (before.movedFrom?.bundle === spec.bundle)
-      throw new TwinlineError(
-        'stale_epoch',
-        `stream ${spec.id} was migrated to bundle ${before.bundle}; bundle ${spec.bundle} commands it no more`,
-      );
-    if (spec.movedFrom?.bundle !== before.bundle)
-      throw new TwinlineError('bad_spec', "a stream's bundle: the stream belongs to another bundle");
-    this.epochs.check(spec.movedFrom.bundle, spec.movedFrom.epoch);
   }
 
   #end(stream: Stream): void {

@@ -1,5 +1,5 @@
 import { type BundleId, TwinlineError } from '../base/index.ts';
-import type { BundleEpoch } from './protocol.ts';
+import type { BundleEpoch, StreamSpec } from './protocol.ts';
 
 /** Bundles whose highest epoch is remembered after their last stream: a stale owner is refused as long as it may still speak. */
 const EPOCHS_REMEMBERED = 16_384;
@@ -44,4 +44,17 @@ export class Epochs {
       return;
     }
   }
+}
+
+/** Whether a stream may go over from its bundle to the one that `spec` names. Throws `stale_epoch` or `bad_spec`. */
+export function checkMove(before: StreamSpec, spec: StreamSpec, epochs: Epochs): void {
+  if (spec.bundle === before.bundle) return;
+  if (before.movedFrom?.bundle === spec.bundle)
+    throw new TwinlineError(
+      'stale_epoch',
+      `stream ${spec.id} was migrated to bundle ${before.bundle}; bundle ${spec.bundle} commands it no more`,
+    );
+  if (spec.movedFrom?.bundle !== before.bundle)
+    throw new TwinlineError('bad_spec', "a stream's bundle: the stream belongs to another bundle");
+  epochs.check(spec.movedFrom.bundle, spec.movedFrom.epoch);
 }

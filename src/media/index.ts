@@ -7,5 +7,7 @@ export type { MediaLimits, MediaOptions, MediaProcess, MediaStatus } from './opt
 export type { TapChannel, TapConsumer, TapDirection, TapFrame } from './plane/taps.ts';
 export type * from './protocol.ts';
 export type { Bencoded } from './rtpengine/bencode.ts';
+export { RTPENGINE_CAPABILITIES } from './rtpengine/engine.ts';
 export { NgClient, type NgClientOptions, type NgReply } from './rtpengine/ng-client.ts';
+export { type RtpengineMediaOptions, startRtpengineMedia } from './rtpengine/start.ts';
 export { startMedia } from './start.ts';

@@ -99,5 +99,6 @@ export interface MediaStatus {
   readonly packetsPerSecond: number;
   readonly cpuPercent: number;
   readonly rssKib: number;
-  readonly portsFree: number;
+  /** Absent where another program gives out the ports. */
+  readonly portsFree?: number;
 }

@@ -21,6 +21,8 @@ export interface Heard {
   readonly ssrc: number;
   readonly atMs: number;
   readonly sentMs: number;
+  /** Of who said it, as its packets had it when they left: in between both may be mapped. */
+  readonly said: { readonly ssrc: number; readonly index: number };
   /** The packet as it came, protected or not. */
   readonly bytes: Buffer;
 }
@@ -69,6 +71,8 @@ export class RtpPhone {
     writeRtpHeader(this.#packet, 0, false, index & 0xffff, (index * 160) >>> 0, this.#ssrc);
     this.#packet.fill(index & 0xff, 12, 172);
     this.#packet.writeDoubleBE(systemClock.nowMs(), 12);
+    this.#packet.writeUInt32BE(this.#ssrc, 20);
+    this.#packet.writeUInt32BE(index >>> 0, 24);
     const length = this.#sender === undefined ? 172 : this.#sender.protectRtpAt(this.#packet, 172, index);
     this.#socket.send(this.#packet, length, parseAddress('127.0.0.1', this.port)!);
     this.onSpoke();
@@ -122,7 +126,8 @@ export class RtpPhone {
       index = highest < 0 ? sequence : highest + (((sequence - (highest & 0xffff)) << 16) >> 16);
       this.#plain.highest = Math.max(highest, index);
     }
-    this.heard.push({ index, ssrc, atMs: systemClock.nowMs(), sentMs: buffer.readDoubleBE(12), bytes });
+    const said = { ssrc: buffer.readUInt32BE(20), index: buffer.readUInt32BE(24) };
+    this.heard.push({ index, ssrc, said, atMs: systemClock.nowMs(), sentMs: buffer.readDoubleBE(12), bytes });
     this.onHeard();
   }
 }

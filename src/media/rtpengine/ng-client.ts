@@ -40,11 +40,11 @@ export class NgClient {
     this.#socket.on('message', (bytes) => this.#heard(bytes));
   }
 
-  /** Rejects with `ng_refused` and rtpengine's own words, or `ng_away`. */
+  /** Rejects with `ng_refused` and rtpengine's own words, `ng_away`, or `ng_busy` where too many commands wait for answers. */
   async ask(command: Readonly<Record<string, Bencoded>>): Promise<NgReply> {
     const name = String(command['command']);
     if (this.#closed || this.#waiting.size >= MOST_WAITING)
-      throw new TwinlineError('ng_away', `rtpengine takes no ${name} now: too many commands wait for it`);
+      throw new TwinlineError('ng_busy', `rtpengine takes no ${name} now: too many commands wait for it`);
     const { clock, address, port } = this.#options;
     const cookie = `${this.#cookiePrefix}${++this.#cookies}`;
     const packet = Buffer.from(`${cookie} ${bencode(command)}`);
