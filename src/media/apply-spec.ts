@@ -15,6 +15,7 @@ export function applySpec(stream: Stream, spec: StreamSpec, nowMs: number, first
   const wasSecured = stream.secured;
   stream.spec = spec;
   stream.secured = spec.sendKey !== undefined || spec.receiveKey !== undefined || spec.dtls !== undefined;
+  stream.udptl = spec.udptl === true;
   stream.negotiates = spec.ice !== undefined || spec.dtls !== undefined;
   fillCodecTables(spec.codecs, stream.clockRates, stream.isTelephoneEvent);
   if (first || !sameKey(before.sendKey, spec.sendKey)) takeSendKey(stream, spec.sendKey);

@@ -23,6 +23,8 @@ export type MediaCapability =
   /** Internal links to other media processes. */
   | 'link'
   | 'opaque'
+  /** Datagrams of UDPTL in place of RTP. */
+  | 'udptl'
   /** What streams received, sent and lost is told at their end. */
   | 'report'
   /** Keypad digits are told as events. */
@@ -48,6 +50,7 @@ export const OUR_CAPABILITIES: readonly MediaCapability[] = [
   'tap',
   'link',
   'opaque',
+  'udptl',
   'report',
   'digits',
   'adopt-in-place',
@@ -65,5 +68,6 @@ export function capabilitiesFor(spec: StreamSpec): MediaCapability[] {
   if ((spec.taps ?? []).length > 0) needs.push('tap');
   if (spec.link !== undefined) needs.push('link');
   if (spec.opaque) needs.push('opaque');
+  if (spec.udptl) needs.push('udptl');
   return needs;
 }

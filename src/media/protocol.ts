@@ -140,6 +140,8 @@ export interface StreamSpec {
    * `taps`, other codecs) is refused with `e2ee_active`.
    */
   readonly opaque?: boolean;
+  /** Fax by T.38: datagrams of UDPTL pass between two such streams as they are (PH-TRUNK-27). No keys, no codecs. */
+  readonly udptl?: boolean;
   /** The call was migrated: until now the stream belonged to that bundle, which we hold under that epoch. */
   readonly movedFrom?: BundleEpoch;
 }

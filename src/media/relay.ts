@@ -27,6 +27,7 @@ import { anchor, noteSent, plainIndex, RENUMBERED, takesSsrc, unanchor } from '.
 import type { MediaEvent } from './protocol.ts';
 import { addReception } from './quality.ts';
 import { relayRtcp } from './relay-rtcp.ts';
+import { relayUdptl } from './relay-udptl.ts';
 import type { Counts, Stream } from './stream.ts';
 
 /** What the packet path asks of its surroundings: sockets and the twin in production, arrays in tests. */
@@ -86,7 +87,8 @@ export class Relay {
     from: UdpAddress,
     nowMs: number,
   ): void {
-    if (length < 2) stream.counts.refusedMalformed++;
+    if (stream.udptl) relayUdptl(this.#port, stream, onRtcp, packet, length, from, nowMs);
+    else if (length < 2) stream.counts.refusedMalformed++;
     else if (packet[0]! < 128 && stream.negotiates)
       receiveShared(this.#port, stream, onRtcp, packet, length, from, nowMs);
     else if (isRtcp(packet, length)) relayRtcp(this.#port, stream, packet, length, from, nowMs);
@@ -265,7 +267,8 @@ export class Relay {
     nowMs: number,
     last: boolean,
   ): void {
-    if (!sink.sends || (sink.secured && sink.sender === undefined) || !sink.rtp.maySend(nowMs)) return;
+    if (!sink.sends || sink.udptl || (sink.secured && sink.sender === undefined) || !sink.rtp.maySend(nowMs))
+      return;
     const { feed } = sink;
     if (!feed.anchored || feed.sourceSsrc !== sourceSsrc || feed.source !== stream.id) {
       const speaksAgain = feed.everSent;

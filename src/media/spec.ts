@@ -36,6 +36,7 @@ export function checkSpec(value: unknown, isOurs: (address: UdpAddress) => boole
   checkCodecs(value.codecs);
   checkMove(value.movedFrom);
   checkPlane(value);
+  if (value.udptl !== undefined) checkUdptl(value);
   if (value.link !== undefined) checkLink(value, isOurs);
   if (value.ice !== undefined) checkIce(value);
   if (value.dtls !== undefined) checkDtls(value);
@@ -104,6 +105,26 @@ function checkDtls({ dtls, sendKey, link }: Record<string, unknown>): void {
   const problem = problemOfTerms(dtls);
   if (problem !== undefined) throw bad('dtls', problem);
   if (sendKey !== undefined || link !== undefined) throw bad('dtls', 'and keys exclude each other');
+}
+
+/** Fax goes from peer to peer as it is: nothing of it can be opened, encrypted or listened to here. */
+function checkUdptl(value: Record<string, unknown>): void {
+  if (typeof value.udptl !== 'boolean') throw bad('udptl', 'must be true or false');
+  if (!value.udptl) return;
+  for (const name of [
+    'sendKey',
+    'receiveKey',
+    'ice',
+    'dtls',
+    'link',
+    'hears',
+    'room',
+    'plays',
+    'detects',
+    'taps',
+  ])
+    if (value[name] !== undefined) throw bad('udptl', `and ${name} exclude each other`);
+  if ((value.codecs as readonly unknown[]).length > 0) throw bad('udptl', 'has no codecs');
 }
 
 function checkMove(from: unknown): void {

@@ -90,6 +90,8 @@ export class Stream {
   secured = false;
   /** It has ICE or DTLS: what is not RTP on its port is looked at. Follows from `spec`. */
   negotiates = false;
+  /** What it passes is no RTP but UDPTL. Follows from `spec`. */
+  udptl = false;
   ice: IceAgent | undefined;
   dtls: DtlsTransport | undefined;
   /** How far that has come. */
