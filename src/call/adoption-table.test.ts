@@ -195,6 +195,17 @@ describe('a call whose owner dies after every step', () => {
     hangUp(alice, bob);
   });
 
+  scene('becomes a fax', {}, (it) => {
+    const { alice, bob } = it;
+    talk(it);
+    const fax = (phone: typeof alice) =>
+      phone.sdp({ version: 2 }).replace(/m=audio[\s\S]*/, 'm=image 4000 udptl t38\r\na=T38FaxVersion:0\r\n');
+    bob.asks('INVITE', { body: fax(bob) });
+    alice.answers(alice.request('INVITE'), 200, { body: fax(alice) });
+    bob.acks(bob.response(200, 'INVITE'));
+    hangUp(alice, bob);
+  });
+
   scene('is ended by a command, and its figures come one by one', {}, (it) => {
     const { flow, alice, bob } = it;
     talk(it);

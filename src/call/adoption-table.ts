@@ -177,6 +177,7 @@ const mediaFields: Table<keyof LegMedia> = {
   remoteAddress: plain,
   rtcpMux: plain,
   secureProfile: plain,
+  fax: 'the streams pass datagrams on, at the twin media process too; a re-INVITE brings the audio back',
   endToEnd: 'the streams are put as opaque again; a refresh says the mark again, and what belongs to it',
   source: plain,
   renewal:

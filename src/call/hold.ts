@@ -195,6 +195,8 @@ function answered(work: Work, leg: Leg, asking: Leg, server: ServerRequest, resp
     : ({ ok: false, error: 'no_audio' } as const);
   delete leg.media.offered;
   if (!terms.ok) {
+    // It said yes and refused the line: without a medium it hears nothing, so the audio is offered to it again.
+    if (terms.error === 'no_fax') leg.media.renewal = { ready: true, tries: 0 };
     delete asking.media.unanswered;
     answerRequest(work, asking, server, 488, { headers: [warningOf(work, terms.error)] });
     return;

@@ -275,6 +275,8 @@ export interface LegMedia {
   secureProfile: boolean;
   /** Frames are encrypted end to end: what we say of it for the other end, and what this end has said. */
   endToEnd?: { readonly said: readonly SdpAttribute[]; readonly heard: readonly SdpAttribute[] };
+  /** A fax by T.38 has taken the audio's place: what we say of it for the other end, and what this end has said. */
+  fax?: { readonly said: readonly SdpAttribute[]; readonly heard: readonly SdpAttribute[] };
   /** The stream whose audio this leg hears. */
   source?: StreamId;
   renewal?: MediaRenewal;
@@ -291,6 +293,8 @@ export interface OwnOffer {
   readonly tlsId?: string;
   /** It marks the medium as encrypted end to end. */
   readonly sframe?: readonly SdpAttribute[];
+  /** It is for a fax in place of audio. */
+  readonly fax?: readonly SdpAttribute[];
   /** It says again what is agreed, and asks for nothing that the other end would have to know of. */
   readonly own?: true;
 }

@@ -3,7 +3,7 @@ import type { SrtpKey } from '../media/index.ts';
 import { answerDirection, buildAnswer, type LocalAudio, serializeSdp } from '../sdp/index.ts';
 import { keyToAnswer, mediaCan } from './media-can.ts';
 import type { Leg } from './model.ts';
-import { agree, agreeEndToEnd, localAudio, noteKeptKey, readOffer, revised } from './negotiate.ts';
+import { agree, agreeEndToEnd, agreeFax, localAudio, noteKeptKey, readOffer, revised } from './negotiate.ts';
 import { hasVoice, type MediaRefusal, relayed, type Terms } from './terms.ts';
 import { answeredCodecs } from './transcoding.ts';
 import { localTransport, takeOfferedTransport } from './webrtc.ts';
@@ -20,13 +20,15 @@ export function giveAnswer(
   const read = readOffer(leg, offerText);
   if (!read.ok) return read;
   const { description, audio, protection } = read.value;
+  const { fax } = read.value;
+  if ((fax === undefined) !== (terms.fax === undefined)) return failed('no_fax');
   const isEndToEnd = terms.sframe !== undefined && audio.sframe !== undefined;
   const codecs = answeredCodecs(relayed(audio.codecs), terms.codecs, {
     // What is encrypted end to end nobody transcodes.
     transcodes: isEndToEnd ? undefined : media.opened?.transcodes,
     mapsPayloadTypes: mediaCan(work, 'payload-types'),
   });
-  if (!hasVoice(codecs)) return failed('no_common_codec');
+  if (fax === undefined && !hasVoice(codecs)) return failed('no_common_codec');
   const direction = answerDirection(audio.direction, terms.direction);
   const local = localAudio(media, direction, codecs, terms.ptimeMs);
   if (local === undefined) return failed('no_port');
@@ -56,7 +58,9 @@ export function giveAnswer(
     media.receiveKey = { suite, keySalt: protection.taken.keySalt };
     noteKeptKey(media, keyBefore);
   }
-  agree(media, audio, codecs, direction);
+  // After a fax they count on from the numbers of before.
+  agree(media, audio, fax === undefined ? codecs : media.codecs, direction);
+  agreeFax(media, terms.fax, fax);
   agreeEndToEnd(media, terms.sframe, audio.sframe);
   if (media.renewal?.ready === true) delete media.renewal;
   if (terms.ptimeMs !== undefined) media.ptimeMs = terms.ptimeMs;
@@ -67,6 +71,7 @@ export function giveAnswer(
       buildAnswer(description, {
         ...local,
         ...transport,
+        ...(terms.fax === undefined ? {} : { fax: terms.fax }),
         ...(media.endToEnd === undefined ? {} : { sframe: media.endToEnd.said }),
         version,
         audio,

@@ -5,6 +5,7 @@ import {
   answerDirection,
   audiosOf,
   buildOffer,
+  faxOf,
   isSecureProfile,
   isSframeTooLong,
   type OfferParameters,
@@ -13,9 +14,9 @@ import {
   serializeSdp,
   suiteOrder,
 } from '../sdp/index.ts';
-import { keysToOffer } from './media-can.ts';
+import { keysToOffer, mediaCan } from './media-can.ts';
 import type { Leg, LegMedia, MediaPolicy, OwnOffer } from './model.ts';
-import { agree, agreeEndToEnd, localAudio, noteKeptKey, revised } from './negotiate.ts';
+import { agree, agreeEndToEnd, agreeFax, localAudio, noteKeptKey, revised } from './negotiate.ts';
 import { hasVoice, type MediaRefusal, payloadTypesOf, relayed, type Terms } from './terms.ts';
 import { offeredCodecs } from './transcoding.ts';
 import { localTransport, newIce, newTlsId, offersWebrtc, takeAnsweredTransport } from './webrtc.ts';
@@ -28,7 +29,7 @@ export const offersSecureProfile = ({ profile, encryptionRequired }: MediaPolicy
 /** Our offer on a leg, the first one or a later one. */
 export function makeOffer(work: Work, leg: Leg, terms: Terms): Result<string, MediaRefusal> {
   const { media, mediaPolicy } = leg;
-  const { sframe } = terms;
+  const { sframe, fax } = terms;
   const isOwn = terms.own === true;
   // What is encrypted end to end nobody transcodes.
   const codecs =
@@ -38,8 +39,10 @@ export function makeOffer(work: Work, leg: Leg, terms: Terms): Result<string, Me
   if (!media.agreed && mediaPolicy.profile === 'plain' && mediaPolicy.encryptionRequired) {
     return failed('encryption_required');
   }
+  if (fax !== undefined && !mayFax(work, leg)) return failed('no_fax');
   const isWebrtc = media.agreed ? media.dtls !== undefined : offersWebrtc(leg);
-  const protection = isWebrtc ? offeredTransport(work, media) : ok(offeredKeys(work, leg));
+  const protection =
+    fax !== undefined ? ok(IN_CLEAR) : isWebrtc ? offeredTransport(work, media) : ok(offeredKeys(work, leg));
   if (!protection.ok) return protection;
   const { crypto, tlsId, ...said } = protection.value;
   const previous = media.local === undefined ? undefined : parseSdp(media.local);
@@ -52,6 +55,7 @@ export function makeOffer(work: Work, leg: Leg, terms: Terms): Result<string, Me
         version,
         crypto,
         ...(sframe === undefined ? {} : { sframe }),
+        ...(fax === undefined ? {} : { fax }),
         ...(previous?.ok ? { previous: previous.value } : {}),
       }),
     );
@@ -60,6 +64,7 @@ export function makeOffer(work: Work, leg: Leg, terms: Terms): Result<string, Me
     direction: terms.direction,
     ...(tlsId === undefined ? {} : { tlsId }),
     ...(sframe === undefined ? {} : { sframe }),
+    ...(fax === undefined ? {} : { fax }),
     ...(isOwn ? { own: true } : {}),
     ...(media.renewal?.ready === true && media.stream !== undefined ? { renews: media.stream } : {}),
   };
@@ -67,6 +72,16 @@ export function makeOffer(work: Work, leg: Leg, terms: Terms): Result<string, Me
   if (terms.ptimeMs !== undefined) media.ptimeMs = terms.ptimeMs;
   return ok(revised(media, build));
 }
+
+const IN_CLEAR: Offered = { crypto: [], optionalSrtp: true };
+
+/** UDPTL goes in clear: not to a leg that is encrypted, or has to be. */
+const mayFax = (work: Work, leg: Leg): boolean =>
+  mediaCan(work, 'udptl') &&
+  leg.media.sendKey === undefined &&
+  leg.media.dtls === undefined &&
+  !leg.mediaPolicy.encryptionRequired &&
+  (leg.media.agreed || !offersWebrtc(leg));
 
 type Offered = Pick<OfferParameters, 'crypto' | 'optionalSrtp' | 'ice' | 'dtls' | 'profile'> & {
   readonly tlsId?: string;
@@ -113,12 +128,14 @@ export function takeAnswer(leg: Leg, text: string): Result<Terms, MediaRefusal> 
   const { media } = leg;
   const parsed = parseSdp(text);
   if (!parsed.ok) return failed('bad_sdp');
-  const audio = audiosOf(parsed.value)[0];
-  if (audio === undefined || audio.port === 0) return failed('no_audio');
-  const codecs = relayed(audio.codecs);
-  if (!hasVoice(codecs)) return failed('no_common_codec');
-  if (audio.sframe !== undefined && isSframeTooLong(audio.sframe)) return failed('e2ee_terms');
   const offer = media.offered ?? media.firstOffer;
+  const isFax = offer?.fax !== undefined;
+  const fax = isFax ? faxOf(parsed.value) : undefined;
+  const audio: AudioDescription | undefined = isFax ? fax : audiosOf(parsed.value)[0];
+  if (audio === undefined || audio.port === 0) return failed(isFax ? 'no_fax' : 'no_audio');
+  const codecs = relayed(audio.codecs);
+  if (!isFax && !hasVoice(codecs)) return failed('no_common_codec');
+  if (audio.sframe !== undefined && isSframeTooLong(audio.sframe)) return failed('e2ee_terms');
   const keyBefore = media.receiveKey;
   if (media.firstOffer !== undefined) {
     delete media.sendKey;
@@ -133,7 +150,8 @@ export function takeAnswer(leg: Leg, text: string): Result<Terms, MediaRefusal> 
   const offeredDirection = offer?.direction ?? media.direction;
   // What both descriptions allow, in our view.
   const direction = answerDirection(reverseDirection(offeredDirection), reverseDirection(audio.direction));
-  agree(media, audio, codecs, direction);
+  agree(media, audio, isFax ? media.codecs : codecs, direction);
+  agreeFax(media, offer?.fax, fax?.fax);
   noteKeptKey(media, keyBefore);
   // To what only says again what is agreed nothing else is an answer: the mode changes by the phones' own offers.
   const wasOwn = offer?.own === true;
@@ -144,6 +162,7 @@ export function takeAnswer(leg: Leg, text: string): Result<Terms, MediaRefusal> 
     codecs,
     direction: audio.direction,
     ...(audio.ptimeMs === undefined ? {} : { ptimeMs: audio.ptimeMs }),
+    ...(fax === undefined ? {} : { fax: fax.fax }),
     ...(!wasOwn && media.endToEnd !== undefined ? { sframe: media.endToEnd.heard } : {}),
   });
 }

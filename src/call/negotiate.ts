@@ -7,6 +7,8 @@ import {
   type Codec,
   chooseProtection,
   type Direction,
+  type FaxDescription,
+  faxOf,
   isSecureProfile,
   isSframeTooLong,
   type LocalAudio,
@@ -86,8 +88,21 @@ export function readOffer(leg: Leg, text: string): Result<ReadOffer, MediaRefusa
     if (kind !== 'plain') return ok(offer);
     plain ??= offer;
   }
-  return plain === undefined ? failed(refusal) : ok(plain);
+  if (plain !== undefined) return ok(plain);
+  const fax = faxOf(parsed.value);
+  // What is encrypted does not go on in clear, and UDPTL is.
+  if (fax !== undefined && required) return failed('encryption_required');
+  return fax === undefined ? failed(refusal) : ok(faxOffer(parsed.value, fax));
 }
+
+const faxOffer = (description: SessionDescription, fax: FaxDescription): ReadOffer => ({
+  description,
+  audio: fax,
+  protection: { kind: 'plain' },
+  codecs: [],
+  direction: fax.direction,
+  fax: fax.fax,
+});
 
 /** RFC 4568 §7.1.4 leaves it to the peer whether it takes a new key when we do. */
 export function noteKeptKey(media: LegMedia, before: SrtpKey | undefined): void {
@@ -100,6 +115,12 @@ export function noteKeptKey(media: LegMedia, before: SrtpKey | undefined): void 
 export function agreeEndToEnd(media: LegMedia, said: Terms['sframe'], heard: Terms['sframe']): void {
   if (said === undefined || heard === undefined) delete media.endToEnd;
   else media.endToEnd = { said, heard };
+}
+
+/** Keeps what both said of a fax, or that there is none. */
+export function agreeFax(media: LegMedia, said: Terms['fax'], heard: Terms['fax']): void {
+  if (said === undefined || heard === undefined) delete media.fax;
+  else media.fax = { said, heard };
 }
 
 export function agree(

@@ -69,6 +69,7 @@ function recordLeg(call: Call, leg: Leg, talkMs: number | undefined): CallRecord
     ...leg.trunk,
     ...(media.agreed ? { srtp: protectionOf(media) } : {}),
     ...(media.agreed && codec !== undefined ? { codec: codec.name } : {}),
+    ...(media.fax === undefined ? {} : { fax: 't38' }),
     ...(media.endToEnd === undefined ? {} : { endToEnd: true }),
     ...(report === undefined ? {} : { media: report }),
     ...(quality === undefined ? {} : { quality }),

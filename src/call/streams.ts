@@ -42,7 +42,8 @@ function streamSpec(work: Work, leg: Leg, id: StreamSpec['id']): StreamSpec {
     ...(media.receiveKeyKept === undefined ? {} : { receiveKeyKept: true }),
     ...(media.ice === undefined ? {} : { ice: media.ice }),
     ...(dtls === undefined ? {} : { dtls }),
-    codecs: media.codecs,
+    codecs: media.fax === undefined ? media.codecs : [],
+    ...(media.fax === undefined ? {} : { udptl: true }),
     ...(media.source === undefined ? {} : { source: media.source }),
     ...(media.endToEnd === undefined ? {} : { opaque: true }),
   };

@@ -22,6 +22,7 @@ export type MediaRefusal =
   | 'protection_changed'
   | 'bad_answer'
   | 'no_port'
+  | 'no_fax'
   | EndToEndRefusal;
 
 /** What the other leg shall hear of an offer or an answer. */
@@ -31,6 +32,8 @@ export interface Terms {
   readonly ptimeMs?: number;
   /** The medium is encrypted end to end, and this belongs to it. */
   readonly sframe?: readonly SdpAttribute[];
+  /** A fax by T.38 in place of audio, and what is said of it; `codecs` say nothing then. */
+  readonly fax?: readonly SdpAttribute[];
   /** What is agreed on the leg itself: nothing else is to be offered with it. */
   readonly own?: true;
 }
@@ -50,16 +53,20 @@ export const agreedTerms = (leg: Leg): Terms => ({
   codecs: leg.media.codecs,
   direction: reverseDirection(leg.media.direction),
   ...sframeTerms(leg.media.endToEnd?.heard),
+  ...faxTerms(leg.media.fax?.heard),
 });
 
 const sframeTerms = (sframe: Terms['sframe']): Pick<Terms, 'sframe'> =>
   sframe === undefined ? {} : { sframe };
+
+const faxTerms = (fax: Terms['fax']): Pick<Terms, 'fax'> => (fax === undefined ? {} : { fax });
 
 /** An answer to the leg's own peer by what is agreed already. */
 export const standingTerms = ({ media }: Leg): Terms => ({
   codecs: media.codecs,
   direction: media.direction,
   ...sframeTerms(media.endToEnd?.said),
+  ...faxTerms(media.fax?.said),
 });
 
 /** What our own refresh of a session offers: what is agreed. */
@@ -74,6 +81,7 @@ export function changesNothing(leg: Leg, offer: Terms): boolean {
   const { media } = leg;
   if (!media.agreed || offer.direction !== reverseDirection(media.direction)) return false;
   if (!sameSframe(media.endToEnd?.heard, offer.sframe)) return false;
+  if (media.fax !== undefined || offer.fax !== undefined) return sameSframe(media.fax?.heard, offer.fax);
   const agreedInOrder = media.codecs.filter((codec) => !isAuxiliary(codec));
   const offered = offer.codecs.filter((codec) => !isAuxiliary(codec));
   const first = offered[0];

@@ -133,6 +133,8 @@ export interface CallRecordLeg {
   /** TR-MEDIA-08: `AEAD_AES_256_GCM` …, `DTLS` where a handshake never came to an end, or `plain`; absent when there was no media. */
   readonly srtp?: string;
   readonly codec?: string;
+  /** When the call ended a fax by T.38 was in the audio's place (PH-TRUNK-27). */
+  readonly fax?: 't38';
   /** Its media was encrypted end to end when the call ended (PH-SEC-07). */
   readonly endToEnd?: true;
   /** Loss, jitter, bit rate, delay and what they come to, both ways (PH-QOS-02). */

@@ -58,6 +58,7 @@ export {
   type Setup,
   sameFingerprints,
 } from './dtls.ts';
+export { type FaxDescription, faxOf } from './fax.ts';
 export type { IceCandidate, IceDescription } from './ice.ts';
 export {
   type AnswerParameters,

@@ -26,6 +26,8 @@ export interface LocalAudio {
   readonly direction: Direction;
   readonly codecs: readonly Codec[];
   readonly ptimeMs?: number;
+  /** A fax by T.38 in place of audio: what the other end said of it. `codecs` is empty then. */
+  readonly fax?: readonly SdpAttribute[];
   /** What the other end said of its encryption from end to end. */
   readonly sframe?: readonly SdpAttribute[];
   /** Our half of ICE, as a lite agent with this address alone. */
@@ -56,7 +58,7 @@ export function buildOffer(parameters: OfferParameters): SessionDescription {
   const { crypto, optionalSrtp, previous, ice, dtls } = parameters;
   const keyed = crypto.length > 0 && !optionalSrtp ? 'RTP/SAVP' : 'RTP/AVP';
   const profile = parameters.profile ?? (dtls ? 'UDP/TLS/RTP/SAVPF' : keyed);
-  const before = previous && audioLineOf(previous);
+  const before = previous && ownLineOf(previous);
   const mid = before === undefined ? undefined : midOf(before);
   const audio = audioLine(parameters, profile, crypto);
   // A browser knows lines by their names (RFC 9429 §5.2.1), also the only one.
@@ -116,6 +118,7 @@ function audioLine(
   crypto: readonly CryptoLine[],
   offered?: MediaDescription,
 ): MediaDescription {
+  if (local.fax) return faxLine(local.port, offered?.protocol ?? 'udptl', local.fax);
   const attributes: SdpAttribute[] = [];
   if (local.ice) attributes.push(...iceAttributes(local.ice, local));
   if (local.dtls)
@@ -154,6 +157,15 @@ function audioLine(
   };
 }
 
+const faxLine = (port: number, protocol: string, attributes: readonly SdpAttribute[]): MediaDescription => ({
+  kind: 'image',
+  port,
+  protocol,
+  formats: ['t38'],
+  fields: [],
+  attributes,
+});
+
 /** Names are case-insensitive (RFC 8866 §6.6), yet old phones compare them with the spelling of RFC 3551. */
 function displayName(name: string): string {
   return name === 'opus' || name === 'telephone-event' || name === 'speex' ? name : name.toUpperCase();
@@ -174,12 +186,13 @@ function refuse(refused: MediaDescription): MediaDescription {
 }
 
 function inPlaceOf(previous: SessionDescription, audio: MediaDescription): MediaDescription[] {
-  const before = audioLineOf(previous);
+  const before = ownLineOf(previous);
   if (before === undefined) return [...previous.media.map(refuse), audio];
   return previous.media.map((media) => (media === before ? audio : refuse(media)));
 }
 
-function audioLineOf({ media }: SessionDescription): MediaDescription | undefined {
-  const lines = media.filter(({ kind }) => kind === 'audio');
+/** Ours: audio, or the fax that took its place (RFC 3264 §8.3.3). */
+function ownLineOf({ media }: SessionDescription): MediaDescription | undefined {
+  const lines = media.filter(({ kind, port }) => kind === 'audio' || (kind === 'image' && port !== 0));
   return lines.find(({ port }) => port !== 0) ?? lines[0];
 }

@@ -22,6 +22,7 @@ const notWrittenHere: Readonly<Record<string, string>> = {
   'media.dtls': 'no phone here is a browser',
   'media.ice': 'as with DTLS',
   'media.association': 'as with DTLS',
+  'media.fax': 'no phone here sends one',
   'media.updatedEarly': 'media are lost while they talk, not while a phone rings',
 };
 
