@@ -118,8 +118,11 @@ function tell(
   if (maySendRtcp(to, nowMs)) sendRtcp(port, to, translate(stream, to, packets), nowMs);
 }
 
+/** A fax by T.38 has none. */
 export const maySendRtcp = (to: Stream, nowMs: number): boolean =>
-  (!to.secured || to.sender !== undefined) && (to.spec.rtcpMux ? to.rtp : to.rtcp).maySend(nowMs);
+  !to.udptl &&
+  (!to.secured || to.sender !== undefined) &&
+  (to.spec.rtcpMux ? to.rtp : to.rtcp).maySend(nowMs);
 
 export type WritableRtcp = Exclude<RtcpPacket, { type: 'other' }>;
 
