@@ -1,22 +1,34 @@
 import path from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { findProcesses } from '../../src/control/index.ts';
 import { killExact } from '../../src/native/index.ts';
 import { Baresip } from '../support/baresip.ts';
 import { Baresips } from '../support/baresips.ts';
 import { callRecords } from '../support/call-records.ts';
-import { type BrowserPhone, type BrowserPhoneOptions, Chromium } from '../support/chromium.ts';
+import {
+  type BrowserEvent,
+  type BrowserPhone,
+  type BrowserPhoneOptions,
+  Chromium,
+} from '../support/chromium.ts';
 import { Installation } from '../support/installation.ts';
 
-interface Calls {
-  readonly calls: readonly { readonly id: string; readonly state: string; readonly zone: string }[];
+interface Call {
+  readonly id: string;
+  readonly state: string;
+  readonly zone: string;
 }
-/** Written, and not seen to pass to their end yet: they run where TWINLINE_UNTRIED is set. */
+
+/** Passed one by one on a machine far too busy, not yet eight times in a row: they run where TWINLINE_UNTRIED is set. */
 const untried = it.runIf(process.env['TWINLINE_UNTRIED'] !== undefined);
 
 const ADA_HZ = 400;
 const CHARLES_HZ = 1_000;
 const GRACE_HZ = 1_500;
+/** Where a browser or this process stood still for longer, nobody knows who made a silence; it may then be twice that and this much. */
+const STEADY_MS = 50;
+const STARVED_MS = 300;
 
 describe.skipIf(Chromium.program === undefined)('a browser with sip.js', () => {
   let twinline: Installation;
@@ -50,7 +62,7 @@ describe.skipIf(Chromium.program === undefined)('a browser with sip.js', () => {
     });
 
   const talking = async () => {
-    const { calls } = await twinline.twinline<Calls>('calls');
+    const { calls } = await twinline.twinline<{ calls: readonly Call[] }>('calls');
     return calls.filter(({ state }) => state === 'talking');
   };
 
@@ -129,106 +141,148 @@ describe.skipIf(Chromium.program === undefined)('a browser with sip.js', () => {
       const ada = await browser('1001', ADA_HZ, {}, shy);
       const grace = await browser('1003', GRACE_HZ);
       await talk(ada, grace);
-      const { body } = await grace.event('invited');
-      expect(body).not.toContain('.local');
-      expect((await ada.stats()).localAddress ?? '').not.toMatch(/^192\./);
+      const candidates = (await ada.description()).match(/^a=candidate:.*/gm) ?? [];
+      expect(candidates.length).toBeGreaterThan(0);
+      for (const candidate of candidates) expect(candidate).toMatch(/ [-0-9a-f]{36}\.local \d+ typ host/);
       await ada.hangUp();
     } finally {
       await shy.stop();
     }
   });
 
-  untried(
-    'a zone dies in the middle of a call: no ICE restart, no DTLS, no silence, and the twin serves the call',
-    async () => {
-      const ada = await browser('1001', ADA_HZ);
-      const grace = await browser('1003', GRACE_HZ, { secure: true });
+  describe('in a call of two', () => {
+    let ada: BrowserPhone;
+    let grace: BrowserPhone;
+    let phones: readonly BrowserPhone[];
+    /** Where each one's events stood before anything happened. */
+    let marks: readonly number[];
+    beforeEach(async () => {
+      await mediaStandBy();
+      ada = await browser('1001', ADA_HZ);
+      grace = await browser('1003', GRACE_HZ, { secure: true });
+      phones = [ada, grace];
       await talk(ada, grace);
-      const [before] = await talking();
-      const state = await Promise.all([ada, grace].map(keptState));
-      const [events, ears] = [
-        [ada, grace].map((phone) => phone.events.next),
-        [ada, grace].map((phone) => phone.ear),
-      ];
-      await Promise.all([ada, grace].map((phone) => phone.arrival(true)));
-      const concealed = await Promise.all([ada, grace].map(silentlyConcealed));
+      marks = phones.map((phone) => phone.events.next);
+    });
 
-      await twinline.twinline('kill', 'zone', before!.zone);
+    /** But for what sip.js finds worth a line, such as an ACK that comes twice. */
+    const happened = (at: number): readonly BrowserEvent[] => {
+      const { items, dropped } = phones[at]!.events;
+      return items.slice(marks[at]! - dropped).filter(({ type }) => type !== 'log');
+    };
+
+    untried('both media processes die: a new handshake by re-INVITE, and audio again', async () => {
+      for (const { pid, startTime } of processes().filter(({ role }) => role === 'media'))
+        killExact(pid, startTime, 'SIGKILL');
+      for (const [at, phone] of phones.entries()) {
+        // A media process takes a second of CPU to start, which a busy machine may give it late.
+        await phone.event('reinvite', { from: marks[at]!, withinMs: 60_000 });
+        await phone.event('statechange', { from: marks[at]!, state: 'dtls connected' });
+      }
       await hearEachOther(ada, grace);
-      const [after] = await talking();
-      expect(after?.id).toBe(before!.id);
-      expect(after?.zone).not.toBe(before!.zone);
-      for (const [at, phone] of [ada, grace].entries()) {
-        const { longestGapMs } = await phone.arrival();
+      await expectServed();
+    });
+
+    untried('a zone dies: no ICE restart, no DTLS, no silence, and the twin serves the call', async () => {
+      const [call] = await talking();
+      const state = await Promise.all(phones.map(keptState));
+      const ears = phones.map((phone) => phone.ear);
+      await Promise.all(phones.map((phone) => phone.frames(true)));
+      const concealed = await Promise.all(phones.map(silentlyConcealed));
+      const stalls = monitorEventLoopDelay({ resolution: 5 });
+      stalls.enable();
+
+      for (const { pid, startTime } of processesOfZone(call!.zone)) killExact(pid, startTime, 'SIGKILL');
+      await hearEachOther(ada, grace);
+      const frames = await Promise.all(phones.map((phone) => phone.frames()));
+      stalls.disable();
+      const stalledMs = Math.max(stalls.max / 1e6, ...frames.map(({ sent }) => sent.longestGapMs));
+      for (const [at, phone] of phones.entries()) {
+        const { longestGapMs, frames: arrived } = frames[at]!.arrived;
         const silentMs = phone.longestSilentMs(ears[at]!);
         console.log(
-          `zone killed, browser ${phone.options.user}: longest gap between frames ${longestGapMs.toFixed(1)} ms, silence ${silentMs} ms`,
+          `zone killed, browser ${phone.options.user}: longest gap between frames ${longestGapMs.toFixed(0)} ms, this machine's stall ${stalledMs.toFixed(0)} ms; silence ${silentMs} ms`,
         );
         // Nothing happened to the connection, and nothing was said to the page.
-        expect(phone.events.items.slice(events[at]! - phone.events.dropped)).toEqual([]);
+        expect(happened(at)).toEqual([]);
         expect(await keptState(phone)).toEqual(state[at]);
+        expect(arrived).toBeGreaterThan(25);
+        if (stalledMs > STEADY_MS) {
+          expect(silentMs).toBeLessThan(2 * stalledMs + STARVED_MS);
+          continue;
+        }
         expect(silentMs).toBe(0);
         expect(await silentlyConcealed(phone)).toBe(concealed[at]);
       }
+      await expectAdopted(call!);
+      await expectServed();
+      // A busy machine takes longer than the command waits: `mediaStandBy` waits on.
+      await twinline.twinline('start', 'zone', call!.zone).catch(() => {});
+    });
+
+    // The last one: a zone stays dead.
+    untried(
+      'a gap so long that ICE fails: a restart answered by the adopter brings the audio back, under the same keys',
+      async () => {
+        const [call] = await talking();
+        const owners = processesOfZone(call!.zone);
+        const twins = processesOfZone(call!.zone === 'a' ? 'b' : 'a');
+        // The twin that would go on at once stands still; the owner, who would kill what stands still, dies in the same turn.
+        for (const { pid, startTime } of twins) killExact(pid, startTime, 'SIGSTOP');
+        for (const { pid, startTime } of owners) killExact(pid, startTime, 'SIGKILL');
+        for (const [at, phone] of phones.entries()) {
+          // Chromium leaves `iceConnectionState` at disconnected here.
+          await phone.event('connectionstatechange', { state: 'failed', from: marks[at]!, withinMs: 40_000 });
+          expect(await phone.stats()).toMatchObject({ ice: 'failed' });
+        }
+        for (const { pid, startTime } of twins) killExact(pid, startTime, 'SIGCONT');
+        await expectAdopted(call!);
+        for (const phone of phones) expect(await phone.restartIce()).toMatchObject({ status: 200 });
+        await hearEachOther(ada, grace);
+        for (const [at, phone] of phones.entries()) {
+          expect(await phone.stats()).toMatchObject({ ice: 'connected', dtls: 'connected' });
+          expect(happened(at).filter(({ state }) => state?.startsWith('dtls'))).toEqual([]);
+        }
+        await expectServed();
+      },
+    );
+
+    /** The twin has it. */
+    const expectAdopted = (call: Call) =>
+      expect
+        .poll(async () => (await talking()).map(({ id, zone }) => ({ id, zone })), { timeout: 40_000 })
+        .toEqual([{ id: call.id, zone: call.zone === 'a' ? 'b' : 'a' }]);
+
+    /** Whoever owns it answers hold and the end. */
+    const expectServed = async () => {
       expect(await ada.hold()).toMatchObject({ status: 200 });
       await ada.hearsNothing();
-      await ada.resume();
+      expect(await ada.resume()).toMatchObject({ status: 200 });
       await hearEachOther(ada, grace);
       await ada.hangUp();
       await grace.event('session', { state: 'Terminated' });
-      await twinline.twinline('start', 'zone', before!.zone);
-    },
-  );
-
-  untried(
-    'a gap so long that ICE fails: a restart answered by the adopter brings the audio back, under the same keys',
-    async () => {
-      const ada = await browser('1001', ADA_HZ);
-      const grace = await browser('1003', GRACE_HZ);
-      await talk(ada, grace);
-      const [before] = await talking();
-      const at = [ada, grace].map((phone) => phone.events.next);
-      const twin = before!.zone === 'a' ? 'b' : 'a';
-      const others = processes().filter(({ id }) => new RegExp(`^${twin}\\d*$`).test(id));
-      expect(others.map(({ role }) => role).sort()).toEqual(['media', 'switch', 'switch', 'zone']);
-      // The twin that would go on at once stands still.
-      for (const { pid } of others) process.kill(pid, 'SIGSTOP');
-      await twinline.twinline('kill', 'zone', before!.zone);
-      for (const phone of [ada, grace])
-        await phone.event('iceconnectionstatechange', { state: 'failed', from: at[0]!, withinMs: 60_000 });
-      for (const { pid } of others) process.kill(pid, 'SIGCONT');
-      await expect.poll(async () => (await talking()).length, { timeout: 20_000 }).toBe(1);
-      for (const phone of [ada, grace]) {
-        const answer = await phone.restartIce();
-        expect(answer.status).toBe(200);
-      }
-      await hearEachOther(ada, grace);
-      for (const [index, phone] of [ada, grace].entries()) {
-        const dtls = phone.events.items
-          .slice(at[index]! - phone.events.dropped)
-          .filter(({ state }) => state?.startsWith('dtls'));
-        expect(dtls).toEqual([]);
-      }
-      await ada.hangUp();
-      await twinline.twinline('start', 'zone', before!.zone);
-    },
-  );
-
-  untried('both media processes die: a new handshake by re-INVITE, and audio again', async () => {
-    const ada = await browser('1001', ADA_HZ);
-    const grace = await browser('1003', GRACE_HZ);
-    await talk(ada, grace);
-    const at = [ada, grace].map((phone) => phone.events.next);
-    for (const { pid, startTime } of processes().filter(({ role }) => role === 'media'))
-      killExact(pid, startTime, 'SIGKILL');
-    for (const [index, phone] of [ada, grace].entries()) {
-      await phone.event('reinvite', { from: at[index]! });
-      await phone.event('connectionstatechange', { from: at[index]!, state: 'connected' });
-    }
-    await hearEachOther(ada, grace);
-    await ada.hangUp();
-    await grace.event('session', { state: 'Terminated' });
+    };
   });
+
+  /** Resolves when each media process stands by for the other: what was set up before that, nobody could continue. */
+  const mediaStandBy = () =>
+    expect
+      .poll(
+        () => {
+          const told = Object.values(twinline.logs()).join('\n');
+          const media = processes().filter(({ role }) => role === 'media');
+          return media.filter(({ pid }) => new RegExp(`"pid":${pid},"msg":"media.standing-by"`).test(told))
+            .length;
+        },
+        { timeout: 60_000 },
+      )
+      .toBe(2);
+
+  const processesOfZone = (zone: string) => {
+    const found = processes().filter(({ id }) => new RegExp(`^${zone}\\d*$`).test(id));
+    expect(found.map(({ role }) => role).sort()).toEqual(['media', 'switch', 'switch', 'zone']);
+    return found;
+  };
 
   const processes = () => findProcesses(path.join(twinline.data, 'run/plan.json'));
 

@@ -117,6 +117,37 @@ describe('libwebrtc at both ends', () => {
     LONG_MS,
   );
 
+  test.each(['passive', 'active'] as const)(
+    'restarts ICE while its owner dies: the adopter, %s in DTLS, answers, all is heard under the same keys, and through the next death',
+    async (role) => {
+      const alice = new Leg('alice', 'bob', 450);
+      const bob = new Leg('bob', 'alice', 700);
+      const bothHear = () => Promise.all([alice.peer.hears(700), bob.peer.hears(450)]);
+      await Promise.all([alice.connect('a', role), bob.connect('a', 'passive')]);
+      await bothHear();
+      const path = await alice.peer.selectedPair();
+      expect(path).toBeDefined();
+
+      const offer = await alice.peer.offer({ iceRestart: true });
+      const adopter = await dies('a');
+      alice.ice = newCredentials();
+      alice.epoch++;
+      await alice.put(adopter, { role, fingerprints: [fingerprintOf(offer)] }, iceOf(offer));
+      await alice.peer.takeAnswer(alice.ours(role));
+      await bothHear();
+      // Not by the old path.
+      await expect.poll(() => alice.peer.selectedPair()).not.toBe(path);
+      await pair.startAgain('a');
+      await dies(adopter);
+      await bothHear();
+      for (const { peer, name } of [alice, bob]) {
+        expect(peer.states.filter((state) => state !== 'connecting')).toEqual(['connected']);
+        expect(transports(name)).toHaveLength(1);
+      }
+    },
+    LONG_MS,
+  );
+
   test(
     'is handed over while both live, and hears on',
     async () => {

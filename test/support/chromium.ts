@@ -52,7 +52,13 @@ export interface BrowserStats {
   readonly silentConcealedSamples: number;
 }
 
-const WAIT_MS = 15_000;
+/** Encoded frames of audio, and the longest time without one. */
+export interface Frames {
+  readonly frames: number;
+  readonly longestGapMs: number;
+}
+
+const WAIT_MS = 30_000;
 const PAGES = path.join(import.meta.dirname, 'chromium');
 const KINDS: Readonly<Record<string, string>> = { '.html': 'text/html', '.js': 'text/javascript' };
 
@@ -173,13 +179,18 @@ export class BrowserPhone {
     return this.#do('press', digits);
   }
 
+  /** Its own half of what was agreed: SDP. */
+  description(): Promise<string> {
+    return this.#do('description');
+  }
+
   stats(): Promise<BrowserStats> {
     return this.#do('stats');
   }
 
-  /** Frames that came since the last reset, and the longest time without one. */
-  arrival(reset = false): Promise<{ frames: number; longestGapMs: number }> {
-    return this.#do('arrival', reset);
+  /** What arrived and what was sent since the last reset. */
+  frames(reset = false): Promise<{ readonly arrived: Frames; readonly sent: Frames }> {
+    return this.#do('frames', reset);
   }
 
   /** The first such event, or from `from` (`phone.events.next`) on. */

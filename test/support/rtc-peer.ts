@@ -83,6 +83,13 @@ export class RtcPeer {
     return new Promise((resolve) => this.#watchers.push({ toneHz, resolve }));
   }
 
+  /** The name of the pair of candidates that it uses; another after each restart of ICE. */
+  async selectedPair(): Promise<string | undefined> {
+    const stats = await this.connection.getStats();
+    const transport = [...stats.values()].find(({ type }) => type === 'transport');
+    return transport?.selectedCandidatePairId;
+  }
+
   close(): void {
     this.#beat.stop();
     this.#sink?.stop();

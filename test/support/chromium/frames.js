@@ -1,16 +1,20 @@
 /* global onrtctransform */
-// The arrival of each encoded frame, before the jitter buffer evens it out.
-let last;
-let frames = 0;
-let longestGapMs = 0;
+/** Encoded frames by side: as they arrive, before the jitter buffer evens them out, and as they leave. */
+const seen = { arrived: nothing(), sent: nothing() };
+
+function nothing() {
+  return { frames: 0, longestGapMs: 0 };
+}
 
 onrtctransform = ({ transformer }) => {
+  const side = transformer.options.side;
   const watch = new TransformStream({
     transform(frame, controller) {
       const now = performance.now();
-      if (last !== undefined) longestGapMs = Math.max(longestGapMs, now - last);
-      last = now;
-      frames++;
+      const one = seen[side];
+      if (one.last !== undefined) one.longestGapMs = Math.max(one.longestGapMs, now - one.last);
+      one.last = now;
+      one.frames++;
       controller.enqueue(frame);
     },
   });
@@ -18,10 +22,6 @@ onrtctransform = ({ transformer }) => {
 };
 
 self.onmessage = ({ data, ports }) => {
-  if (data === 'reset') {
-    longestGapMs = 0;
-    frames = 0;
-    last = undefined;
-  }
-  ports[0]?.postMessage({ frames, longestGapMs });
+  if (data === 'reset') for (const side of Object.keys(seen)) seen[side] = nothing();
+  ports[0]?.postMessage(seen);
 };

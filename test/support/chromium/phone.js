@@ -36,21 +36,46 @@ function listen(track) {
 
 /** Everything of the peer connection that a take-over must leave alone. */
 function watch(connection) {
-  const on = (target, name, say) => target.addEventListener(name, () => tell(name, { state: say() }));
-  on(connection, 'iceconnectionstatechange', () => connection.iceConnectionState);
-  on(connection, 'connectionstatechange', () => connection.connectionState);
-  connection.addEventListener('track', ({ track, receiver, transceiver }) => {
-    frames = new Worker('/frames.js');
-    receiver.transform = new RTCRtpScriptTransform(frames, {});
+  watchEvents(connection, 'iceconnectionstatechange', () => connection.iceConnectionState);
+  watchEvents(connection, 'connectionstatechange', () => connection.connectionState);
+  const addTrack = connection.addTrack.bind(connection);
+  connection.addTrack = (...given) => {
+    const sender = addTrack(...given);
+    watchFrames(connection);
+    return sender;
+  };
+  connection.addEventListener('track', ({ track }) => {
+    watchFrames(connection);
+    watchTransport(connection);
     listen(track);
-    const transport = receiver.transport ?? transceiver.sender.transport;
-    if (transport === null) return;
-    on(transport, 'statechange', () => `dtls ${transport.state}`);
-    on(transport.iceTransport, 'selectedcandidatepairchange', () => {
-      const pair = transport.iceTransport.getSelectedCandidatePair();
+  });
+}
+
+const watchEvents = (target, name, say) => target.addEventListener(name, () => tell(name, { state: say() }));
+
+/** To be called as soon as there is a receiver: one that has been left alone for a turn shows no frame to anybody later. */
+function watchFrames(connection) {
+  frames ??= new Worker('/frames.js');
+  for (const receiver of connection.getReceivers())
+    receiver.transform ??= new RTCRtpScriptTransform(frames, { side: 'arrived' });
+  for (const sender of connection.getSenders())
+    sender.transform ??= new RTCRtpScriptTransform(frames, { side: 'sent' });
+}
+
+const watched = new WeakSet();
+
+/** A callee has no transport before its answer. */
+function watchTransport(connection) {
+  for (const { transport } of connection.getReceivers()) {
+    if (!transport || watched.has(transport)) continue;
+    watched.add(transport);
+    const { iceTransport } = transport;
+    watchEvents(transport, 'statechange', () => `dtls ${transport.state}`);
+    watchEvents(iceTransport, 'selectedcandidatepairchange', () => {
+      const pair = iceTransport.getSelectedCandidatePair();
       return `${pair?.local.candidate} -> ${pair?.remote.candidate}`;
     });
-  });
+  }
 }
 
 function makeDescriptionHandler(of, handlerOptions) {
@@ -72,7 +97,10 @@ function follow(one) {
       tell('bye', { reason: bye.incomingByeRequest?.message?.getHeader('Reason') });
     },
   };
-  one.stateChange.addListener((state) => tell('session', { state }));
+  one.stateChange.addListener((state) => {
+    if (state === SessionState.Established) watchTransport(one.sessionDescriptionHandler.peerConnection);
+    tell('session', { state });
+  });
 }
 
 const mayReject = (what) => (error) => {
@@ -107,7 +135,8 @@ window.phone = {
       authorizationPassword: options.password,
       transportOptions: { server: options.server, keepAliveInterval: 20 },
       sessionDescriptionHandlerFactory: makeDescriptionHandler,
-      sessionDescriptionHandlerFactoryOptions: { iceGatheringTimeout: 1000 },
+      // The server is reached directly, so there is nobody to ask for candidates.
+      sessionDescriptionHandlerFactoryOptions: { peerConnectionConfiguration: { iceServers: [] } },
       logBuiltinEnabled: false,
       logConnector: (level, category, _label, content) => {
         if (level === 'warn' || level === 'error') tell('log', { text: `${category}: ${content}` });
@@ -169,13 +198,16 @@ window.phone = {
   /** RFC 4733, by the browser's own means. */
   press: (digits) => session.sessionDescriptionHandler.sendDtmf(digits, { duration: 120, interToneGap: 80 }),
 
-  /** Frames that came and the longest time without one, since the last reset. */
-  arrival: (reset) =>
+  /** Frames that arrived and that were sent, and the longest time without one, since the last reset. */
+  frames: (reset) =>
     new Promise((resolve) => {
       const { port1, port2 } = new MessageChannel();
       port1.onmessage = ({ data }) => resolve(data);
       frames.postMessage(reset ? 'reset' : 'read', [port2]);
     }),
+
+  /** Its own half of what was agreed: SDP. */
+  description: () => session.sessionDescriptionHandler.peerConnection.localDescription.sdp,
 
   async stats() {
     const connection = session.sessionDescriptionHandler.peerConnection;
@@ -206,7 +238,12 @@ window.phone = {
   },
 
   async stop() {
-    await registerer?.unregister().catch(() => {});
+    // A registration that was left behind would be rung in the next test's call.
+    if (registerer?.state === RegistererState.Registered)
+      await new Promise((resolve) => {
+        registerer.stateChange.addListener(resolve);
+        registerer.unregister({ requestDelegate: { onReject: resolve } }).catch(resolve);
+      });
     await userAgent?.stop();
   },
 };
