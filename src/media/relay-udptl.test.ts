@@ -3,7 +3,9 @@ import { describe, expect, test } from 'vitest';
 import { PacketPath, rtpPacket } from '../../test/support/packet-path.ts';
 import { spec } from '../../test/support/stream-spec.ts';
 import { parseAddress } from '../native/index.ts';
+import { applyState, stateOf } from './record.ts';
 import { checkSpec } from './spec.ts';
+import { prepare } from './take-over.ts';
 
 const ALICE = '127.0.0.1:5000';
 const BOB = '127.0.0.1:6000';
@@ -65,6 +67,22 @@ describe('a fax by T.38', () => {
     expect(path.turn('bob', rtpPacket({}), BOB)).toEqual([]);
     path.put(spec('alice', { port: 5000, source: 'bob' }));
     expect(path.turn('bob', rtpPacket({ sequence: 2 }), BOB)).toHaveLength(1);
+  });
+
+  test('goes on at the process that takes over, to where the peer was learned to be', () => {
+    const before = call();
+    before.turn('alice', datagram(), '127.0.0.2:5002');
+    const after = new PacketPath();
+    after.nowMs = before.nowMs;
+    for (const id of ['alice', 'bob'] as const) {
+      after.put(before.stream(id).spec);
+      applyState(after.stream(id), structuredClone(stateOf(before.stream(id))));
+      prepare(after.stream(id), after.nowMs);
+    }
+    const packet = datagram(0x8001);
+    expect(after.turn('bob', Buffer.from(packet), BOB)).toMatchObject([{ to: '127.0.0.2:5002', packet }]);
+    expect(after.turn('alice', datagram(), '127.0.0.9:5999')).toEqual([]);
+    expect(after.turn('alice', Buffer.from(packet), '127.0.0.2:5002')).toMatchObject([{ to: BOB, packet }]);
   });
 
   test('nothing goes to a peer on hold', () => {
