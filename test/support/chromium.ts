@@ -19,6 +19,8 @@ export interface BrowserPhoneOptions {
   /** `ws://127.0.0.1:5062` or `wss://…`. */
   readonly server: string;
   readonly answer?: 'auto' | 'manual';
+  /** It can encrypt end to end: its calls ask for that at once, or when told to (`encrypt`). */
+  readonly encrypts?: 'on' | 'later';
   /** What it says; a multiple of 50. */
   readonly toneHz: number;
 }
@@ -173,6 +175,27 @@ export class BrowserPhone {
 
   restartIce(): Promise<{ status: number; body: string }> {
     return this.#do('restartIce');
+  }
+
+  /** Asks for end-to-end encryption, or for its end. */
+  encrypt(on: boolean): Promise<{ status: number; body: string; warning?: string }> {
+    return this.#do('encrypt', on);
+  }
+
+  /** Whether what comes is decrypted. */
+  decrypts(decrypts: boolean): Promise<void> {
+    return this.#do('decrypts', decrypts);
+  }
+
+  /** Of the frames since the last reset, as they left and as they came; how many could not be decrypted. */
+  async payloads(reset = false): Promise<{ sent: Buffer[]; received: Buffer[]; failed: number }> {
+    const { sent, received, failed } = await this.#do<{
+      sent: string[];
+      received: string[];
+      failed: number;
+    }>('payloads', reset);
+    const read = (texts: string[]): Buffer[] => texts.map((text) => Buffer.from(text, 'base64'));
+    return { sent: read(sent), received: read(received), failed };
   }
 
   press(digits: string): Promise<boolean> {

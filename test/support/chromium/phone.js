@@ -1,4 +1,5 @@
 import { Inviter, Registerer, RegistererState, SessionState, UserAgent, Web } from '/sip.js';
+import { EndToEnd, showFeature } from './end-to-end.js';
 
 /** Tells the test, in order: what the session, the transport and the peer connection do, and what is heard. */
 const tell = (type, detail = {}) => window.tell({ type, ...detail });
@@ -9,6 +10,8 @@ let userAgent;
 let registerer;
 let session;
 let frames;
+/** Of the call, where `options.encrypts` says that there is any: `on` from the first offer, or `later`. */
+let encryption;
 
 /** What it says instead of a microphone's sound. */
 function voice() {
@@ -81,6 +84,9 @@ function watchTransport(connection) {
 function makeDescriptionHandler(of, handlerOptions) {
   const factory = Web.defaultSessionDescriptionHandlerFactory(async () => voice());
   const handler = factory(of, handlerOptions);
+  encryption = options.encrypts && new EndToEnd(options.encrypts === 'on', tell);
+  encryption?.wrap(handler);
+  if (encryption) frames = encryption.worker;
   watch(handler.peerConnection);
   return handler;
 }
@@ -117,10 +123,22 @@ const reinvite = (handlerOptions) =>
         sessionDescriptionHandlerOptions: handlerOptions,
         requestDelegate: {
           onAccept: ({ message }) => resolve({ status: message.statusCode, body: message.body }),
-          onReject: ({ message }) => resolve({ status: message.statusCode, body: message.body }),
+          onReject: ({ message }) =>
+            resolve({
+              status: message.statusCode,
+              body: message.body,
+              warning: message.getHeader('Warning'),
+            }),
         },
       })
       .catch(reject);
+  });
+
+const askFrames = (what) =>
+  new Promise((resolve) => {
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = ({ data }) => resolve(data);
+    frames.postMessage(what, [port2]);
   });
 
 window.phone = {
@@ -150,6 +168,7 @@ window.phone = {
         onDisconnect: (error) => tell('disconnected', { text: String(error) }),
       },
     });
+    if (options.encrypts) showFeature(userAgent);
     await userAgent.start();
     registerer = new Registerer(userAgent, { expires: 600 });
     await new Promise((resolve, reject) => {
@@ -172,7 +191,8 @@ window.phone = {
     follow(inviter);
     await inviter.invite({
       requestDelegate: {
-        onReject: ({ message }) => tell('rejected', { status: message.statusCode }),
+        onReject: ({ message }) =>
+          tell('rejected', { status: message.statusCode, text: message.getHeader('Warning') }),
         onAccept: ({ message }) => tell('accepted', { body: message.body }),
       },
     });
@@ -195,16 +215,27 @@ window.phone = {
   resume: () => reinvite({ hold: false }),
   restartIce: () => reinvite({ offerOptions: { iceRestart: true } }),
 
+  /** Asks for end-to-end encryption, or for its end. */
+  encrypt(on) {
+    encryption.want(on);
+    return reinvite({});
+  },
+
+  /** Whether what comes is decrypted. */
+  decrypts: (decrypts) => encryption.worker.postMessage({ type: 'decrypts', decrypts }),
+
   /** RFC 4733, by the browser's own means. */
   press: (digits) => session.sessionDescriptionHandler.sendDtmf(digits, { duration: 120, interToneGap: 80 }),
 
   /** Frames that arrived and that were sent, and the longest time without one, since the last reset. */
-  frames: (reset) =>
-    new Promise((resolve) => {
-      const { port1, port2 } = new MessageChannel();
-      port1.onmessage = ({ data }) => resolve(data);
-      frames.postMessage(reset ? 'reset' : 'read', [port2]);
-    }),
+  frames: (reset) => askFrames(reset ? 'reset' : 'read'),
+
+  /** Payloads of frames as they left and as they came, since the last reset. */
+  async payloads(reset) {
+    const { sent, received, failed } = await askFrames(reset ? 'keep' : 'kept');
+    const asText = (all = []) => all.map((one) => btoa(String.fromCharCode(...one)));
+    return { sent: asText(sent), received: asText(received), failed };
+  },
 
   /** Its own half of what was agreed: SDP. */
   description: () => session.sessionDescriptionHandler.peerConnection.localDescription.sdp,
