@@ -42,6 +42,8 @@ export interface LauncherOptions {
   readonly log: Logger;
   /** A process of ours has ended. `lastWords`: what it wrote to stderr, if anything. */
   readonly onExit: (process: { role: LaunchedRole; id: string; how: string; lastWords: string }) => void;
+  /** A zone's supervisor has ended, and none of its processes runs any more. `stillDead`: it was not started again since. */
+  readonly onZoneDead?: (id: string, stillDead: () => boolean) => void;
 }
 
 /**
@@ -129,7 +131,7 @@ export class Launcher {
       log.warn({ role, id, pid, how }, 'launcher.ended');
       if (this.#stopping) return;
       // No twin on another machine can end them.
-      if (role === 'zone' && plan.machine !== undefined) this.#endLeftovers(id);
+      if (role === 'zone' && plan.machine !== undefined) void this.#endZone(id);
       this.#options.onExit({ role, id, how, lastWords: this.#lastWords(plan, role, id) });
       if (role !== 'zone') this.#startAgain(launched);
     };
@@ -172,15 +174,25 @@ export class Launcher {
     await this.#listener?.close();
   }
 
-  /** Of a zone whose supervisor is dead nothing may run when it starts anew. */
-  #endLeftovers(zone: string): void {
+  async #endZone(id: string): Promise<void> {
+    const { clock, onZoneDead } = this.#options;
+    const dying = this.#endLeftovers(id);
+    const alive = (): boolean => dying.some(({ pid, startTime }) => isSameProcess(pid, startTime));
+    await this.#until(() => !alive(), clock.nowMs() + STOP_WITHIN_MS);
+    const stillDead = (): boolean => !this.#running.has(`zone ${id}`) && this.#stopping === undefined;
+    if (!alive() && stillDead()) onZoneDead?.(id, stillDead);
+  }
+
+  /** Of a zone whose supervisor is dead nothing may run when it starts anew. Gives what was to be ended. */
+  #endLeftovers(zone: string): ProcessRef[] {
     const { plan, planFile } = this.#options;
     const planned = plan.zones.find(({ id }) => id === zone);
     const isOurs = (role: string, id: string): boolean =>
       (role === 'switch' && (planned?.switches as readonly string[] | undefined)?.includes(id) === true) ||
       (role === 'media' && planned?.media.some((media) => (media.id as string) === id) === true);
-    for (const { role, id, pid, startTime } of findProcesses(planFile))
-      if (isOurs(role, id)) killExact(pid, startTime, 'SIGKILL');
+    const leftovers = findProcesses(planFile).filter(({ role, id }) => isOurs(role, id));
+    for (const { pid, startTime } of leftovers) killExact(pid, startTime, 'SIGKILL');
+    return leftovers;
   }
 
   #until(done: () => boolean, untilMs: number): Promise<void> {

@@ -1,9 +1,8 @@
-import { addressesByCommand, addressesOn } from '../native/index.ts';
 import { startZone } from '../zone/index.ts';
+import { mediaAddresses } from './media-addresses.ts';
 import { nodeFlags } from './node-flags.ts';
 import { zoneSocket } from './paths.ts';
 import { doorOf, isHere, placeOf } from './places.ts';
-import type { Plan, PlannedZone } from './plan.ts';
 import { type ProcessContext, zoneNamed } from './process-context.ts';
 import { openAdoptersState } from './state-engine.ts';
 
@@ -17,7 +16,7 @@ export async function runZone(context: ProcessContext, id: string): Promise<() =
     twin: {
       id: zone.twin,
       place: placeOf(plan, 'zone', zone.twin),
-      ...(isHere(plan, twin) ? {} : { elsewhere: addressesOf(plan, zone, twin) }),
+      ...(isHere(plan, twin) ? {} : { elsewhere: mediaAddresses(plan, zone, twin) }),
     },
     onTaken: () => {
       process.stderr.write(`zone ${id} was taken over by its twin while it could not be heard\n`);
@@ -40,14 +39,4 @@ export async function runZone(context: ProcessContext, id: string): Promise<() =
     await running.stop();
     await state.close();
   };
-}
-
-/** Each media process's address, and how it comes to this machine. */
-function addressesOf(plan: Plan, zone: PlannedZone, twin: PlannedZone) {
-  const machine = plan.machines.find(({ id }) => id === plan.machine);
-  const of = ({ media }: PlannedZone): Map<string, string> =>
-    new Map(media.flatMap(({ id, address }) => (address === undefined ? [] : [[id, address] as const])));
-  const { mediaCommand, mediaDevice = '' } = machine ?? {};
-  const moving = mediaCommand === undefined ? addressesOn(mediaDevice) : addressesByCommand(mediaCommand);
-  return { own: of(zone), twins: of(twin), moving };
 }

@@ -25,6 +25,7 @@ import { pairSecret } from './process-context.ts';
 import { checkSharedKeys, ensurePairSecret } from './shared-keys.ts';
 import { checkStateEngine } from './state-engine.ts';
 import { type MachineTopology, parsePortRange, readTopology } from './topology.ts';
+import { announceDeath } from './zone-death.ts';
 
 /** Loading eleven processes on two cores that are busy with other things. */
 const READY_WITHIN_MS = 45_000;
@@ -78,6 +79,12 @@ export async function up(options: UpOptions, say: (text: string) => void): Promi
     onExit: (process) => {
       if (isReady) say(obituary(process, plan));
       else failStart(startFailure(process));
+    },
+    onZoneDead: (id, stillDead) => {
+      const context = { plan, planFile: file, self, clock, random: systemRandom, log };
+      announceDeath(context, id, stillDead).catch((error: unknown) =>
+        log.warn({ zone: id, error: String(error) }, 'launcher.not_said_dead'),
+      );
     },
   });
   await launcher.listen();

@@ -72,6 +72,13 @@ export interface ZoneLeases {
    * one. `changed`: it lives. `lost`: so are we.
    */
   claim(holder: string, twin: ZoneSeen): Promise<'claimed' | 'changed' | 'lost'>;
+  /** Our zone's lease as it is. */
+  own(): Promise<ZoneSeen | undefined>;
+  /**
+   * That life of our zone has ended for certain: each of its processes is dead, and what led to them is gone. The twin sees it and need not
+   * wait for the term. Nothing happens when another life has the lease.
+   */
+  ended(holder: string): Promise<void>;
 }
 
 export interface ZoneSeen {
@@ -80,6 +87,8 @@ export interface ZoneSeen {
   readonly count: number;
   /** Taken by this life of its twin. */
   readonly takenBy?: string;
+  /** Its machine says that it is dead. */
+  readonly ended?: true;
 }
 
 /** What changes seldom and is waited for. */

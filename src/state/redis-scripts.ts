@@ -158,7 +158,7 @@ return redis.call('XRANGE', KEYS[1], from, '+', 'COUNT', ARGV[2])`;
 
 /**
  * Who may speak of a pair over two machines. A zone's lease is a hash: h holder (a life of its supervisor), n count of renewals, t by
- * whom it was taken. KEYS: the zone's lease. ARGV: holder, holder and count of a life that is over or '', ms to live. Gives {1} or {0, h, n}.
+ * whom it was taken, e '1' when that life has ended for certain. KEYS: the zone's lease. ARGV: holder, holder and count of a life that is over or '', ms to live. Gives {1} or {0, h, n}.
  */
 const ZONE_BEGIN = `
 local l = redis.call('HMGET', KEYS[1], 'h', 'n', 't')
@@ -168,22 +168,22 @@ redis.call('HSET', KEYS[1], 'h', ARGV[1], 'n', '0')
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 return {1}`;
 
-/** KEYS: the zone's lease, its twin's. ARGV: holder, count, ms to live. Gives {1, the twin's h, n, t} or {0}. */
+/** KEYS: the zone's lease, its twin's. ARGV: holder, count, ms to live. Gives {1, the twin's h, n, t, e} or {0}. */
 const ZONE_RENEW = `
-local l = redis.call('HMGET', KEYS[1], 'h', 't')
-if l[1] and (l[1] ~= ARGV[1] or l[2]) then return {0} end
+local l = redis.call('HMGET', KEYS[1], 'h', 't', 'e')
+if l[1] and (l[1] ~= ARGV[1] or l[2] or l[3]) then return {0} end
 redis.call('HSET', KEYS[1], 'h', ARGV[1], 'n', ARGV[2])
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
-local o = redis.call('HMGET', KEYS[2], 'h', 'n', 't')
-return {1, o[1] or '', o[2] or '', o[3] or ''}`;
+local o = redis.call('HMGET', KEYS[2], 'h', 'n', 't', 'e')
+return {1, o[1] or '', o[2] or '', o[3] or '', o[4] or ''}`;
 
 /**
  * KEYS as above. ARGV: holder, the twin's h and n as they were seen, ms to live. Gives 'claimed', 'changed' or 'lost'. A lease that
  * the server has lost is put back as it was seen: who holds it may just be about to do the same.
  */
 const ZONE_CLAIM = `
-local l = redis.call('HMGET', KEYS[1], 'h', 't')
-if l[1] ~= ARGV[1] or l[2] then return 'lost' end
+local l = redis.call('HMGET', KEYS[1], 'h', 't', 'e')
+if l[1] ~= ARGV[1] or l[2] or l[3] then return 'lost' end
 local o = redis.call('HMGET', KEYS[2], 'h', 'n')
 if not o[1] then
   redis.call('HSET', KEYS[2], 'h', ARGV[2], 'n', ARGV[3])
@@ -194,6 +194,15 @@ if o[1] ~= ARGV[2] or o[2] ~= ARGV[3] then return 'changed' end
 redis.call('HSET', KEYS[2], 't', ARGV[1])
 redis.call('PEXPIRE', KEYS[2], ARGV[4])
 return 'claimed'`;
+
+/** KEYS: the zone's lease. Gives its h, n, t, e. */
+const ZONE_LOOK = `return redis.call('HMGET', KEYS[1], 'h', 'n', 't', 'e')`;
+
+/** KEYS: the zone's lease. ARGV: the holder whose life has ended. Gives 1 when it is its lease. */
+const ZONE_END = `
+if redis.call('HGET', KEYS[1], 'h') ~= ARGV[1] then return 0 end
+redis.call('HSET', KEYS[1], 'e', '1')
+return 1`;
 
 const SOURCES = {
   commit: COMMIT,
@@ -207,6 +216,8 @@ const SOURCES = {
   zoneBegin: ZONE_BEGIN,
   zoneRenew: ZONE_RENEW,
   zoneClaim: ZONE_CLAIM,
+  zoneLook: ZONE_LOOK,
+  zoneEnd: ZONE_END,
 } as const;
 
 export type ScriptName = keyof typeof SOURCES;

@@ -30,10 +30,24 @@ export function redisZones(
       if (said === 'claimed') await reachedReplica();
       return said as Awaited<ReturnType<ZoneLeases['claim']>>;
     },
+    async own() {
+      const said = (await connection.script('zoneLook', [leaseOf(zone)], [], 'none')) as unknown[];
+      return seenOf(said.map((field) => String(field ?? '')));
+    },
+    async ended(holder) {
+      await connection.script('zoneEnd', [leaseOf(zone)], [holder], 'none');
+    },
   };
 }
 
-function seenOf([holder = '', count = '', takenBy = '']: readonly string[]): ZoneSeen | undefined {
+function seenOf([holder = '', count = '', takenBy = '', ended = '']: readonly string[]):
+  | ZoneSeen
+  | undefined {
   if (holder === '') return undefined;
-  return { holder, count: Number(count), ...(takenBy !== '' && { takenBy }) };
+  return {
+    holder,
+    count: Number(count),
+    ...(takenBy !== '' && { takenBy }),
+    ...(ended !== '' && { ended: true }),
+  };
 }

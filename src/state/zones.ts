@@ -34,20 +34,31 @@ export class MemoryZones {
       async renew(holder, count) {
         reached();
         const held = zones.get(zone);
-        if (held !== undefined && (held.holder !== holder || held.takenBy !== undefined)) return 'lost';
+        if (held !== undefined && (held.holder !== holder || isOver(held))) return 'lost';
         zones.set(zone, { holder, count });
         return { twin: zones.get(twin) };
       },
       async claim(holder, seen) {
         reached();
         const own = zones.get(zone);
-        if (own?.holder !== holder || own.takenBy !== undefined) return 'lost';
+        if (own?.holder !== holder || isOver(own)) return 'lost';
         const other = zones.get(twin);
         if (other === undefined) zones.set(twin, { holder: seen.holder, count: seen.count });
         if (other?.holder !== seen.holder || other.count !== seen.count) return 'changed';
         zones.set(twin, { ...other, takenBy: holder });
         return 'claimed';
       },
+      async own() {
+        reached();
+        return zones.get(zone);
+      },
+      async ended(holder) {
+        reached();
+        const held = zones.get(zone);
+        if (held?.holder === holder) zones.set(zone, { ...held, ended: true });
+      },
     };
   }
 }
+
+const isOver = ({ takenBy, ended }: ZoneSeen): boolean => takenBy !== undefined || ended === true;

@@ -7,6 +7,8 @@ import { Permission } from './permission.ts';
 const [A, B] = ['a', 'b'] as ZoneId[];
 type Side = 'a' | 'b';
 
+const other = (side: Side): Side => (side === 'a' ? 'b' : 'a');
+
 /** Two supervisors, the link between them, and the store, each of which can be cut off. */
 class Pair {
   readonly clock = new VirtualClock();
@@ -18,6 +20,8 @@ class Pair {
   readonly untilMs: Record<Side, number> = { a: 0, b: 0 };
   readonly ended = new Set<Side>();
   readonly took = new Set<Side>();
+  /** Until when the other may have spoken, as the adopter was told. */
+  readonly spokeUntilMs: Record<Side, number> = { a: 0, b: 0 };
   readonly sides: Record<Side, Permission>;
 
   constructor() {
@@ -37,8 +41,9 @@ class Pair {
         if (!this.linked || this.frozen.has(twin) || this.ended.has(twin)) throw new Error('cut');
         return this.sides[twin].promise(holder);
       },
-      onTwinSilent: () => {
+      onTwinSilent: (spokeUntilMs) => {
         this.took.add(id);
+        this.spokeUntilMs[id] = spokeUntilMs;
         this.events.push(`${id} adopts at ${Math.round(this.clock.nowMs())}`);
         // What must hold whatever happens.
         expect(this.speaks(twin), `${twin} speaks while ${id} adopts`).toBe(false);
@@ -69,6 +74,13 @@ class Pair {
         };
       },
     });
+  }
+
+  /** All its processes at once. */
+  dies(id: Side): void {
+    this.sides[id].stop();
+    this.ended.add(id);
+    this.untilMs[id] = 0;
   }
 
   speaks(id: Side): boolean {
@@ -161,6 +173,24 @@ describe('two zones on two machines', () => {
     expect(pair.events).toHaveLength(1);
   });
 
+  it('one whose machine has seen it die is adopted at the next look; a new life of it waits for that', async () => {
+    const pair = new Pair();
+    await pair.begin();
+    const leases = pair.zones.open(A!, B!);
+    const diedMs = pair.clock.nowMs();
+    pair.dies('a');
+    expect(await leases.own()).toMatchObject({ holder: 'a-1' });
+    await leases.ended('a-0');
+    expect(await leases.own()).not.toHaveProperty('ended');
+    await leases.ended('a-1');
+    expect(await leases.begin('a-2')).toMatchObject({ holder: 'a-1', ended: true });
+    await pair.run(300);
+    expect(pair.events).toHaveLength(1);
+    expect(Number(pair.events[0]!.split(' ').at(-1)) - diedMs).toBeLessThanOrEqual(270);
+    expect(pair.spokeUntilMs.b).toBeLessThanOrEqual(pair.clock.nowMs());
+    expect(await leases.begin('a-2')).toBe('begun');
+  });
+
   it('a store that forgets the adoption does not wake the dead', async () => {
     const pair = new Pair();
     await pair.begin();
@@ -183,7 +213,7 @@ describe('two zones on two machines', () => {
       await pair.begin();
       for (let step = 0; step < 12; step++) {
         const side = (['a', 'b'] as const)[randomBelow(random, 2)]!;
-        switch (randomBelow(random, 6)) {
+        switch (randomBelow(random, 7)) {
           case 0:
             pair.linked = !pair.linked;
             break;
@@ -198,6 +228,14 @@ describe('two zones on two machines', () => {
             break;
           case 4:
             pair.frozen.clear();
+            break;
+          case 5:
+            if (pair.ended.size > 0 || randomBelow(random, 3) > 0) break;
+            pair.dies(side);
+            await pair.zones
+              .open(side as ZoneId, other(side) as ZoneId)
+              .ended(`${side}-1`)
+              .catch(() => {});
             break;
           default:
             pair.linked = true;

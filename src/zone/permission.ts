@@ -31,7 +31,7 @@ export interface PermissionOptions {
  * A zone speaks while its lease in the state was renewed, or its twin has promised not to adopt, less than a term ago. The twin takes the lease
  * (compare-and-set) when it has promised nothing and has seen no renewal for a whole term, both by its own clock. So a zone that is only
  * cut off from the state, or only from its twin, goes on and nobody adopts; one that is cut off from both falls silent before it is
- * adopted. Who has no twin that could adopt (none was met in this life, or it was taken) needs no permission.
+ * adopted. A machine that has seen all processes of its zone dead says so in the lease, and nobody waits. Who has no twin that could adopt (none was met in this life, or it was taken) needs no permission.
  */
 export class Permission {
   readonly #options: PermissionOptions;
@@ -119,7 +119,7 @@ export class Permission {
   get twinMayLive(): boolean {
     if (this.#seen === undefined) return true;
     const { lease, sinceMs } = this.#seen;
-    if (lease === undefined || lease.takenBy !== undefined) return false;
+    if (lease === undefined || lease.takenBy !== undefined || lease.ended) return false;
     return this.#options.clock.nowMs() - sinceMs < TERM_MS;
   }
 
@@ -152,13 +152,15 @@ export class Permission {
         this.#seen === undefined ||
         before?.holder !== twin?.holder ||
         before?.count !== twin?.count ||
-        before?.takenBy !== twin?.takenBy
+        before?.takenBy !== twin?.takenBy ||
+        before?.ended !== twin?.ended
       )
         this.#seen = { lease: twin, sinceMs: clock.nowMs() };
       // The store lost its last second.
       if (twin !== undefined && twin.holder === this.#taken && twin.takenBy === undefined)
         await leases.claim(holder, twin);
       this.#tell();
+      if (twin?.ended) this.#claim();
     } catch (error) {
       log.debug({ error: String(error) }, 'zone.not_renewed');
     } finally {
@@ -190,7 +192,8 @@ export class Permission {
     const nowMs = clock.nowMs();
     // Without the store nobody takes anything, and who tries would give no promises meanwhile.
     if (nowMs - this.#renewedMs >= TERM_MS) return;
-    if (nowMs - twin.promisedMs < TERM_MS || nowMs - seen.sinceMs < TERM_MS) return;
+    const mayLive = nowMs - twin.promisedMs < TERM_MS || nowMs - seen.sinceMs < TERM_MS;
+    if (mayLive && !lease.ended) return;
     this.#claiming = true;
     leases
       .claim(holder, lease)
@@ -207,7 +210,7 @@ export class Permission {
           this.#connected = false;
           this.#alone = true;
           const spokeMs = Math.max(twin.promisedMs, seen.sinceMs) + TERM_MS - MARGIN_MS;
-          const spokeUntilMs = Number.isFinite(spokeMs) ? spokeMs : nowMs;
+          const spokeUntilMs = Number.isFinite(spokeMs) ? Math.min(spokeMs, nowMs) : nowMs;
           log.warn({ twin: lease.holder, silentMs: Math.round(nowMs - spokeUntilMs) }, 'twin.taken');
           this.#tell();
           onTwinSilent(spokeUntilMs);

@@ -48,6 +48,26 @@ function zonesContract(name: string, make: () => Promise<{ a: ZoneLeases; b: Zon
       expect(await b.renew('b-1', 1)).toEqual({ twin: { holder: 'a-3', count: 0 } });
     });
 
+    test('a life that has ended for certain: its twin sees it, and it holds nothing any more', async () => {
+      const { a, b } = await make();
+      expect(await a.own()).toBeUndefined();
+      await a.begin('a-1');
+      await b.begin('b-1');
+      await a.renew('a-1', 3);
+      await a.ended('a-0');
+      expect(await a.own()).toEqual({ holder: 'a-1', count: 3 });
+      await a.ended('a-1');
+      const over = { holder: 'a-1', count: 3, ended: true };
+      expect(await a.own()).toEqual(over);
+      expect(await b.renew('b-1', 1)).toEqual({ twin: over });
+      expect(await a.renew('a-1', 4)).toBe('lost');
+      expect(await a.claim('a-1', { holder: 'b-1', count: 1 })).toBe('lost');
+      expect(await a.begin('a-2')).toMatchObject({ holder: 'a-1', count: 3 });
+      expect(await b.claim('b-1', { holder: 'a-1', count: 3 })).toBe('claimed');
+      expect(await a.begin('a-2')).toBe('begun');
+      expect(await a.own()).toEqual({ holder: 'a-2', count: 0 });
+    });
+
     test('a lease that was never there is not taken at once: who holds it may be about to put it back', async () => {
       const { b } = await make();
       await b.begin('b-1');

@@ -271,6 +271,22 @@ describe.skipIf(why !== undefined)('one pair of zones on two machines', () => {
     await endAll([more, other]);
   });
 
+  it('a zone is killed and its machine lives: the machine says so, and nobody waits for the term (PH-ZONE-17)', async () => {
+    await statusWhen('they see each other', bothUp);
+    const seen = marks();
+    const before = logsOf(south, 'zone-b').length;
+    listenAnew(talks);
+    await north.twinline('kill', 'zone', 'a');
+    await Promise.all(talks.map((talk) => hearEachOther(talk, 100, 15_000)));
+    describeGaps('zone killed', gapsOf(talks));
+    expectUnnoticed(talks, seen);
+    await statusWhen('all calls are at b', (now) => callsIn(now, 'b') === talks.length);
+    expect(logsOf(north, 'launcher')).toMatch(/launcher\.said_dead/);
+    expect(logsOf(south, 'zone-b').slice(before)).toMatch(/twin\.taken/);
+    await north.twinline('start', 'zone', 'a');
+    await statusWhen('they see each other again', bothUp);
+  });
+
   it('a zone is restarted in order: its calls go over and nobody is told (PH-ZONE-19)', async () => {
     const seen = marks();
     listenAnew(talks);
