@@ -1,7 +1,8 @@
 import { defineConfig } from 'vitest/config';
 
 // `unit` runs everything that needs no process of ours. `e2e` starts real installations and peers, two files at a time: they mostly wait.
-// `e2e-alone` follows, one file at a time: what a busy machine would change, such as gaps in the audio, memory and load.
+// `e2e-alone` follows, one file at a time: what a busy machine would change, such as gaps in the audio, memory and load, and what
+// takes the same network as another file.
 const ALONE = [
   'failover',
   'hostile',
@@ -9,6 +10,7 @@ const ALONE = [
   'hostile-records',
   'maintenance',
   'overload',
+  'two-dc-calls',
   'two-machines',
 ].map((name) => `test/e2e/${name}.test.ts`);
 const endToEnd = { testTimeout: 120_000, hookTimeout: 120_000 };
@@ -26,6 +28,7 @@ export default defineConfig({
             'test/support/**/*.test.ts',
           ],
           testTimeout: 60_000,
+          maxWorkers: 2,
         },
       },
       {
