@@ -9,6 +9,7 @@ const ALONE = [
   'hostile-load',
   'hostile-records',
   'maintenance',
+  'media-ice',
   'overload',
   'two-dc-calls',
   'two-machines',

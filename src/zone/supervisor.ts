@@ -31,6 +31,9 @@ import type { ProcessWatch } from './process-facts.ts';
 
 /** Handing over all streams of a media process, one message each. */
 const DRAIN_MEDIA_MS = 5_000;
+/** The twin was just started, and its media process does not stand by yet. */
+const TWIN_MEDIA_WITHIN_MS = 10_000;
+const ASK_AGAIN_MS = 100;
 /** A child that dies at once again and again must not spin: the pause doubles from the first to the second figure. */
 const RESTART_PAUSE_MS = 50;
 const RESTART_PAUSE_MAX_MS = 5_000;
@@ -476,8 +479,16 @@ export class Supervisor {
 
   /** Its streams go over to the twin's media process, at the same addresses with the same keys. */
   async #drainMedia(child: Child, on: boolean): Promise<void> {
-    const answer = await child.channel?.request({ kind: 'drain', data: { on } }, DRAIN_MEDIA_MS);
-    const { remaining = 0, reason = '' } = (answer?.data ?? {}) as { remaining?: number; reason?: string };
+    const { clock } = this.#options;
+    const untilMs = clock.nowMs() + TWIN_MEDIA_WITHIN_MS;
+    let remaining = 0;
+    let reason = '';
+    for (;;) {
+      const answer = await child.channel?.request({ kind: 'drain', data: { on } }, DRAIN_MEDIA_MS);
+      ({ remaining = 0, reason = '' } = (answer?.data ?? {}) as { remaining?: number; reason?: string });
+      if (!on || reason !== 'twin_away' || !this.twinUp || clock.nowMs() > untilMs) break;
+      await new Promise<void>((resolve) => clock.after(ASK_AGAIN_MS, resolve));
+    }
     // To another machine they go all at once, when the process ends.
     if (on && remaining > 0 && reason !== 'other_machine')
       throw new TwinlineError(

@@ -122,7 +122,7 @@ describe('werift, a full agent that asks for consent', () => {
     await bothHear(25);
     await agent.close();
     bob.close();
-  }, 240_000);
+  }, 120_000);
 });
 
 describe('libwebrtc', () => {
@@ -169,7 +169,7 @@ describe('libwebrtc', () => {
     expect(states).not.toContain('disconnected');
     expect(states).not.toContain('failed');
     peer.close();
-  }, 240_000);
+  }, 120_000);
 });
 
 /** How many numbers between the first and the last are not there; NaN when some are there twice or out of order. */

@@ -83,9 +83,15 @@ describe.skipIf(Rtpengine.program === undefined)('an installation whose media is
       for (const call of [caller, callee])
         expect(audioOf(call).stats()).toMatchObject({ authFailures: 0, unprotectable: 0 });
     }
-    expect((await twinline.twinline<Status>('status')).calls).toBe(0);
-    const left = await Promise.all(engines.map((engine) => engine.ask({ command: 'list', limit: '99' })));
-    expect(left.map((reply) => (reply as unknown as { calls: string[] }).calls)).toEqual([[], []]);
+    const calls = async () => (await twinline.twinline<Status>('status')).calls;
+    await expect.poll(calls, { timeout: 20_000 }).toBe(0);
+    const left = async () => {
+      const replies = await Promise.all(
+        engines.map((engine) => engine.ask({ command: 'list', limit: '99' })),
+      );
+      return replies.map((reply) => (reply as unknown as { calls: string[] }).calls);
+    };
+    await expect.poll(left, { timeout: 20_000 }).toEqual([[], []]);
   });
 
   it('its zone dies: both ends get a re-INVITE with new keys, and hear each other by the other rtpengine', async () => {

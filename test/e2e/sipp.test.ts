@@ -121,8 +121,16 @@ describe.skipIf(Sipp.program === undefined)('sipp', () => {
     it('a merged request: 482 for the second, a call for the first', async () => {
       // Answers late, so that the second is refused while the first rings.
       await crowd.phone('1005', { answer: { mode: 'auto', afterMs: 500 } });
-      const calling = await sipp({ scenario: 'caller-merged', user, dialled: '1005', transport, calls: 5 });
-      expect(await calling.finished()).toMatchObject({ successful: 5, failed: 0, unexpected: 0 });
+      // The 180 to the first may come while sipp is about to acknowledge the 482, and is no reason to give up.
+      const calling = await sipp({
+        scenario: 'caller-merged',
+        user,
+        dialled: '1005',
+        transport,
+        calls: 5,
+        arguments: ['-default_behaviors', 'all,-abortunexp'],
+      });
+      expect(await calling.finished()).toMatchObject({ successful: 5, failed: 0 });
     });
   });
 
