@@ -11,6 +11,7 @@ const ALONE = [
   'maintenance',
   'media-ice',
   'overload',
+  'rtpengine-engine',
   'two-dc-calls',
   'two-machines',
 ].map((name) => `test/e2e/${name}.test.ts`);

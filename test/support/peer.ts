@@ -160,12 +160,12 @@ export const LANE = Number(process.env['VITEST_POOL_ID'] ?? 0) % 2;
 const given = new Set<number>();
 
 /**
- * A UDP port that is free now, with the nine behind it, below the kernel's own range, so that no other socket is given them before
- * their user binds them. Never the same twice.
+ * A UDP port that is free now, with the nine behind it, below 24,000, where tests with ports of their own begin, and so below the kernel's own
+ * range: no other socket is given them before their user binds them. Never the same twice.
  */
 export async function freePort(): Promise<number> {
   for (let attempt = 0; attempt < 200; attempt++) {
-    const port = 21_000 + 10 * (2 * Math.floor(Math.random() * 550) + LANE);
+    const port = 21_000 + 10 * (2 * Math.floor(Math.random() * 150) + LANE);
     if (given.has(port)) continue;
     given.add(port);
     const free = await Promise.all(Array.from({ length: 10 }, (_, at) => isFree(port + at)));
