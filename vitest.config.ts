@@ -30,7 +30,6 @@ export default defineConfig({
             'test/support/**/*.test.ts',
           ],
           testTimeout: 60_000,
-          maxWorkers: 2,
         },
       },
       {
