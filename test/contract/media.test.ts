@@ -41,6 +41,7 @@ mediaContract('our own process', async () => {
   };
 });
 
+// It is Debian's (rtpengine-daemon); scripts/test installs it where it may. Elsewhere one skipped test says that it was not tried.
 if (Rtpengine.program === undefined) test.skip('media by rtpengine: it is not installed', () => {});
 else
   mediaContract("Debian's rtpengine", async () => {
