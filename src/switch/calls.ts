@@ -86,6 +86,7 @@ export class CallTable {
   readonly #checkpoints: Checkpoints;
   readonly #ended: Delay<RunningCall>;
   readonly #resting: Delay<RunningCall>;
+  #live = 0;
 
   constructor(options: CallTableOptions, carrier: CallCarrier) {
     this.#options = options;
@@ -116,9 +117,7 @@ export class CallTable {
 
   /** Calls that have not ended. */
   get live(): number {
-    let live = 0;
-    for (const { over } of this.#calls.values()) if (!over) live++;
-    return live;
+    return this.#live;
   }
 
   all(): Iterable<RunningCall> {
@@ -177,6 +176,7 @@ export class CallTable {
       sipCallIds: [],
     };
     this.#calls.set(running.id, running);
+    this.#live++;
     this.#options.bundles.count(running.bundle, 1);
     return running;
   }
@@ -443,6 +443,7 @@ export class CallTable {
   #over(running: RunningCall): void {
     if (running.over) return;
     running.over = true;
+    this.#live--;
     running.overMs = this.#options.clock.nowMs();
     this.#options.onOver(running);
     this.#ended.add(running);

@@ -10,6 +10,7 @@ import { register } from './register.ts';
 import { relay } from './relay.ts';
 import { relayVersus } from './relay-versus.ts';
 import { openServer } from './server.ts';
+import { loneSwitch } from './switch.ts';
 import { median, table } from './table.ts';
 import { transcode } from './transcode.ts';
 
@@ -27,8 +28,9 @@ type Alone = (
   say: (text: string) => void,
 ) => Promise<Readonly<Record<string, number>>>;
 /** Measured without a server. */
+const ALONE: Readonly<Partial<Record<BenchName, Alone>>> = { switch: loneSwitch, transcode, mix };
 const aloneOf = ({ bench, vs }: BenchOptions): Alone | undefined =>
-  vs !== undefined ? relayVersus : bench === 'transcode' ? transcode : bench === 'mix' ? mix : undefined;
+  vs !== undefined ? relayVersus : ALONE[bench];
 
 async function main(argv: readonly string[]): Promise<number> {
   let options: BenchOptions | undefined;
@@ -56,6 +58,12 @@ async function main(argv: readonly string[]): Promise<number> {
     }
   }
   const server = await openServer(options);
+  // Whoever breaks a measurement off wants no installation left running behind it.
+  for (const [signal, code] of [
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const)
+    process.once(signal, () => void server.stop().finally(() => process.exit(code)));
   try {
     const figures = await measure(server, options, say);
     if (json) process.stdout.write(`${JSON.stringify(figures)}\n`);

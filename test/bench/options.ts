@@ -1,12 +1,14 @@
 import { parseArgs } from 'node:util';
 import { isSrtpSuite, type SrtpSuite } from '../../src/sdp/index.ts';
 
-export const USAGE = `scripts/bench register|calls|relay|failover|overload|idle|transcode|mix [options]
+export const USAGE = `scripts/bench register|calls|switch|relay|failover|overload|idle|transcode|mix [options]
 
 Measures CPU, memory, loss and gaps. Starts an installation of its own, unless --target names a server that runs.
 
   register   REGISTER, 401, REGISTER with digest, 200: CPU per pair         --rate 500 --seconds 10
   calls      INVITE to BYE through the server, media set up, by sipp        --rate 100 --seconds 20 --calls 500 (held, for memory)
+  switch     one call switch with its state, alone in a process, as fast as it goes: CPU per call and REGISTER without sockets;
+             the first run is of a process that has just begun, and not in the median   --calls 1000 --runs 5
   relay      50 packets a second each way of every call                     --calls 200 --seconds 10 --srtp SUITE
              --vs rtpengine: our media processes and Debian's rtpengine in user space alone, in turns, the same packets;
              plain RTP to plain, to AES_CM_128 and to AES-256-GCM, or to the --srtp suite alone   --calls 200 --seconds 5 --runs 3
@@ -17,7 +19,7 @@ Measures CPU, memory, loss and gaps. Starts an installation of its own, unless -
   transcode  decode, resample, encode, in one process: CPU per call-second  --seconds 10 --runs 3
   mix        a conference in one process, the loudest three heard           --calls 50 (parties) --seconds 5 --runs 3
 
-  --runs N                how often to measure; medians are given (default 1, failover 5, transcode and mix 3)
+  --runs N                how often to measure; medians are given (default 1, failover and switch 5, transcode and mix 3)
   --no-checkpoints        running calls are not written to the state: what survival costs (calls)
   --state redis           our own installation keeps its state in a Redis of its own (failover, calls, register, idle)
   --target HOST:PORT      another server, UDP; it has the users 1001 to 1010 with the passwords demo-1001 … and passes calls between them
@@ -28,6 +30,7 @@ Measures CPU, memory, loss and gaps. Starts an installation of its own, unless -
 export const BENCHES = [
   'register',
   'calls',
+  'switch',
   'relay',
   'failover',
   'overload',
