@@ -1,8 +1,7 @@
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { findProcesses } from '../../src/control/index.ts';
-import { killExact } from '../../src/native/index.ts';
 import { Baresip, type BaresipOptions } from '../support/baresip.ts';
+import { keepEdgeDead } from '../support/dead-edge.ts';
 import { DnsServer } from '../support/dns-server.ts';
 import { Installation, ROOT } from '../support/installation.ts';
 import { statusWhen } from '../support/many-calls.ts';
@@ -50,17 +49,8 @@ describe.skipIf(Baresip.program === undefined)('baresip at two edges', () => {
     return phone;
   }
 
-  /** Dead at once, and not back before the test's end: whatever is started in its place ends before it listens. */
-  async function killEdge1(): Promise<void> {
-    const plan = path.join(twinline.data, 'run/plan.json');
-    const killIt = (): number => {
-      const found = findProcesses(plan).filter(({ role, id }) => role === 'edge' && id === 'edge1');
-      for (const { pid, startTime } of found) killExact(pid, startTime, 'SIGKILL');
-      return found.length;
-    };
-    expect(killIt()).toBe(1);
-    const again = setInterval(killIt, 100);
-    leaving.push(async () => clearInterval(again));
+  function killEdge1(): void {
+    leaving.push(keepEdgeDead(twinline, 'edge1'));
   }
 
   /** The ports of the edges that its INVITEs came from. */
@@ -86,7 +76,7 @@ describe.skipIf(Baresip.program === undefined)('baresip at two edges', () => {
       const us = await ada();
       const call = await talk(us, phone);
 
-      await killEdge1();
+      killEdge1();
       const mark = phone.log.length;
       expect((await call.hold()).status).toBe(200);
       expect((await call.resume()).status).toBe(200);
@@ -122,7 +112,7 @@ describe.skipIf(Baresip.program === undefined)('baresip at two edges', () => {
     const call = await talk(us, phone);
     expect(edgesOfInvites(phone, mark)).toEqual([edge(1).port]);
 
-    await killEdge1();
+    killEdge1();
     const registered = phone.events.next;
     await phone.event('REGISTER_OK', { from: registered, withinMs: 60_000 });
     const moved = phone.log.length;

@@ -95,6 +95,7 @@ export class Sipp {
           '-screen_file',
           own('screen.log'),
         ],
+        ...['-trace_logs', '-log_file', own('log.log')],
         '-nostdin',
         ...(options.arguments ?? []),
       ],
@@ -131,6 +132,11 @@ export class Sipp {
     const end = await this.#peer.ended;
     if (end !== 0) throw new Error(`sipp ${this.#scenario} ended with ${end}:\n${this.told()}`);
     return this.figures();
+  }
+
+  /** What its scenario logged. */
+  logged(): string[] {
+    return this.#read('log.log').split('\n').filter(Boolean);
   }
 
   /** What went wrong, and how far each step of the scenario came. */
