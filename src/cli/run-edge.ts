@@ -41,6 +41,7 @@ export async function runEdge(context: ProcessContext, id: string): Promise<() =
           advertise: { address: trunk.reachedBy, port: trunk.port },
           peers: dataCentre.trunks,
           certificates: dataCentre.certificates,
+          dscp: plan.marking.signalling,
         },
       }),
     linkPath: edgeSocket(plan.data, id),

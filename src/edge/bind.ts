@@ -13,16 +13,16 @@ export function bind(server: Server, options: ListenerOptions): Promise<Listener
       server.removeAllListeners('error');
       // Later errors (out of descriptors) concern one client, not the listener.
       server.on('error', () => {});
-      mark(server, options.dscp);
+      markSocket(server, options.dscp);
       const { address, port } = server.address() as AddressInfo;
       resolve({ transport: options.transport, address, port });
     });
   });
 }
 
-/** Node has no call for it: the descriptor lies in the handle that it keeps for libuv. */
-function mark(server: Server, dscp: number | undefined): void {
-  const { _handle: handle } = server as unknown as { readonly _handle?: { readonly fd?: number } };
+/** Node has no call for it: the descriptor lies in the handle that it keeps for libuv. A connection must have begun. */
+export function markSocket(socket: Server | Socket, dscp: number | undefined): void {
+  const { _handle: handle } = socket as unknown as { readonly _handle?: { readonly fd?: number } | null };
   if (dscp !== undefined && handle?.fd !== undefined && handle.fd >= 0) markTraffic(handle.fd, dscp);
 }
 

@@ -6,6 +6,7 @@ import { connect } from 'node:tls';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { type Authority, makeAuthority } from '../../test/support/certificates.ts';
 import { eventually } from '../../test/support/edge-sockets.ts';
+import { markOf } from '../../test/support/mark-of.ts';
 import { type EdgeId, type FlowId, seededRandom, silentLogger } from '../base/index.ts';
 import type { Flow } from '../link/index.ts';
 import { systemClock } from '../native/index.ts';
@@ -15,6 +16,8 @@ import type { Listener } from './rim.ts';
 import { Trunks } from './trunks.ts';
 
 const HOST = '127.0.0.1';
+/** RFC 4594 §4.2. */
+const CS3 = 24;
 const message = (text: string) =>
   Buffer.from(`OPTIONS sip:${text}@acme.test SIP/2.0\r\nCall-ID: ${text}\r\nContent-Length: 0\r\n\r\n`);
 
@@ -73,6 +76,7 @@ async function end(
       advertise: { address: '192.0.2.1', port: 5091 },
       peers: [{ id: peer.id, places: peer.ports.map((at) => ({ host: HOST, port: at })) }],
       certificates: path.join(directory, certificates),
+      dscp: CS3,
     },
   );
   const listener: Listener = await trunks.listen();
@@ -126,6 +130,17 @@ describe('trunks between data centres', () => {
     expect(ams.trunks.send(flow.id, message('three'))).toBe(true);
     await eventually('the answer comes', () => fra.heard.length === 1);
     expect(fra.heard[0]?.flow.dataCentre).toBe('ams');
+  });
+
+  test('what either end says is marked, whichever opened the connection (PH-QOS-03)', async () => {
+    const [a = 0, b = 0] = await freePorts(2);
+    const fra = await end('fra', a, { id: 'ams', ports: [b] });
+    const ams = await end('ams', b, { id: 'fra', ports: [a] });
+    fra.trunks.send(toAms, message('one'));
+    await eventually('the word comes', () => ams.heard.length === 1);
+    const opened = ams.heard[0]!.flow.remote.port;
+    expect(markOf(opened, b)).toBe(CS3);
+    expect(markOf(b, opened)).toBe(CS3);
   });
 
   test('an edge that is not there is passed over, and one that ends is replaced', async () => {

@@ -3,7 +3,7 @@ import { connect, createServer, type TLSSocket } from 'node:tls';
 import type { FlowId, Timer } from '../base/index.ts';
 import { checkName, DcCredentials, type Flow, namesOf, TLS13, wrongCertificate } from '../link/index.ts';
 import { StreamFramer } from '../sip/index.ts';
-import { bind } from './bind.ts';
+import { bind, markSocket } from './bind.ts';
 import type { Address } from './options.ts';
 import { type Listener, plainAddress, type Rim } from './rim.ts';
 
@@ -24,6 +24,8 @@ export interface TrunkOptions {
   readonly peers: readonly TrunkPeer[];
   /** Directory with `ca.crt`, `dc.crt` and `dc.key`. */
   readonly certificates: string;
+  /** As of a listener, for the connections that either end opens (PH-QOS-03). */
+  readonly dscp?: number;
 }
 
 export interface TrunkPeer {
@@ -104,7 +106,7 @@ export class Trunks {
   }
 
   async listen(): Promise<Listener> {
-    const { address, port } = this.#options;
+    const { address, port, dscp } = this.#options;
     const rim = this.#rim;
     this.#server.on('tlsClientError', (error, socket) => {
       rim.counters.add('connections_refused_total', 'reason="tls_handshake"');
@@ -113,7 +115,10 @@ export class Trunks {
     this.#server.on('secureConnection', (socket) => this.#accepted(socket));
     // Node's own errors of a socket in its handshake would end the process.
     this.#server.on('connection', (socket: Socket) => socket.on('error', () => {}));
-    const bound = await bind(this.#server, { transport: 'tls', address, port }).catch((error: unknown) => {
+    const bound = await bind(this.#server, {
+      ...{ transport: 'tls', address, port },
+      ...(dscp !== undefined && { dscp }),
+    }).catch((error: unknown) => {
       this.#credentials.close();
       throw error;
     });
@@ -166,6 +171,8 @@ export class Trunks {
       why = error.message;
     });
     socket.once('close', failed);
+    // From then on it has a descriptor; the handshake is marked too.
+    socket.once('connect', () => markSocket(socket, this.#options.dscp));
     socket.once('secureConnect', () => {
       const wrong = wrongCertificate(socket, clock.utcMs()) ?? nameError(socket, peer.id);
       if (wrong !== undefined) {
