@@ -102,6 +102,9 @@ class Pretended implements SpawnedProcess {
   readonly startTime = 1;
   readonly name: string;
   readonly grants: string[] = [];
+  /** What is left after a drain, and why; asked for at each. */
+  drained: () => { readonly remaining: number; readonly reason?: string } = () => ({ remaining: 0 });
+  drains = 0;
   alive = true;
   readonly #link: MemoryLink;
   readonly #site: Site;
@@ -123,6 +126,10 @@ class Pretended implements SpawnedProcess {
         this.grants.push(
           ...(frame.data as { bundles: { bundle: string }[] }).bundles.map((one) => one.bundle),
         );
+      if (frame.kind === 'drain') {
+        this.drains++;
+        return { kind: 'drain', data: this.drained() };
+      }
       return { kind: frame.kind, data: frame.kind === 'grant' ? { calls: 0 } : {} };
     });
     site.clock.after(1, () => supervisor().accept(this.#link.right));
@@ -224,5 +231,75 @@ describe('a zone supervisor', () => {
       5_000,
     );
     expect(site.clock.nowMs() - startMs).toBeLessThanOrEqual(2_000);
+  });
+
+  describe('is to empty a media process', () => {
+    /** Asks as control does; what it was told so far. */
+    function drainMedia(): () => string | undefined {
+      const link = memoryLink({
+        clock: site.clock,
+        left: { role: 'control', id: 'control', pid: 3, startTime: 1 },
+        right: { role: 'zone', id: 'a', pid: 1, startTime: 1 },
+      });
+      site.a.supervisor.accept(link.right);
+      let told: string | undefined;
+      const drain = { kind: 'drain', data: { target: 'media a', on: true } };
+      link.left.request(drain, 60_000).then(
+        () => {
+          told = 'done';
+        },
+        (error: unknown) => {
+          told = String(error);
+        },
+      );
+      return () => told;
+    }
+    const twinAway = { remaining: 2, reason: 'twin_away' };
+
+    it('whose twin was just started: it waits until that stands by', async () => {
+      const media = site.process('media a');
+      media.drained = () => twinAway;
+      const told = drainMedia();
+      await passTime(site.clock, 3_000);
+      expect(told()).toBeUndefined();
+      expect(media.drains).toBeGreaterThan(10);
+      media.drained = () => ({ remaining: 0 });
+      await passTime(site.clock, 200);
+      expect(told()).toBe('done');
+    });
+
+    it('whose twin does not come to stand by: after ten seconds it says so', async () => {
+      const media = site.process('media a');
+      media.drained = () => twinAway;
+      const told = drainMedia();
+      await passTime(site.clock, 9_500);
+      expect(told()).toBeUndefined();
+      await passTime(site.clock, 1_000);
+      expect(told()).toContain('2 stay with it: twin_away');
+      const asked = media.drains;
+      await passTime(site.clock, 2_000);
+      expect(media.drains).toBe(asked);
+    });
+
+    it('and the twin’s zone is gone: it does not wait for it', async () => {
+      site.dead.add('b');
+      site.twins.crash('right');
+      await passTime(site.clock, 50);
+      const media = site.process('media a');
+      media.drained = () => twinAway;
+      const told = drainMedia();
+      await passTime(site.clock, 100);
+      expect(told()).toContain('twin_away');
+      expect(media.drains).toBe(1);
+    });
+
+    it('which cannot hand over for another reason: it says so at once', async () => {
+      const media = site.process('media a');
+      media.drained = () => ({ remaining: 1, reason: 'no_adopt_in_place' });
+      const told = drainMedia();
+      await passTime(site.clock, 100);
+      expect(told()).toContain('1 stay with it: no_adopt_in_place');
+      expect(media.drains).toBe(1);
+    });
   });
 });
