@@ -3,7 +3,7 @@ import type { Pcm, SampleRateHz } from './pcm.ts';
 /** Turns frames into payloads. Holds native memory: `release` it. */
 export interface Encoder {
   readonly rateHz: SampleRateHz;
-  /** Writes one frame's payload into `out` from `at` on; the octets written, 0 for a frame that need not be sent (DTX). */
+  /** Writes the payload of one packet's samples into `out` from `at` on; the octets written, 0 for what need not be sent (DTX). */
   encode(frame: Pcm, out: Uint8Array, at: number): number;
   /** Loss that the peer reports, 0 to 1: Opus adapts its FEC to it. Others ignore it. */
   expectLoss?(fraction: number): void;

@@ -16,6 +16,7 @@ import {
 import type { Decoder, Encoder } from './codec.ts';
 import { createConcealer } from './concealment.ts';
 import { A_LAW, type CompandingLaw, MU_LAW } from './g711.ts';
+import { DEFAULT_PACKET_MS, OPUS_BITS_PER_SEC, type PacketMs } from './packet-time.ts';
 import type { Pcm, SampleRateHz } from './pcm.ts';
 
 /** As SDP names it: lower case, RTP clock rate (G.722 says 8000), channels, what `a=fmtp` says. */
@@ -27,7 +28,9 @@ export interface CodecName {
 }
 
 export interface EncoderOptions {
-  /** Opus; default 46,000: in speech 61 kbit/s on the wire with RTP, UDP and IPv4, 67 with AES-GCM (PH-QOS-05: 60 to 100). */
+  /** How long the frames are that will be encoded; default 20. */
+  readonly packetMs?: PacketMs;
+  /** Opus; default `OPUS_BITS_PER_SEC`. At 20 ms speech is 61 kbit/s on the wire with RTP, UDP and IPv4, 67 with AES-GCM. */
   readonly bitsPerSec?: number;
   /** Opus, 0 to 10; default 5: half the cost of 9, and FEC within 0.5 dB of it (`scripts/bench transcode`). */
   readonly complexity?: number;
@@ -112,7 +115,10 @@ export function createEncoder(codec: CodecName, options: EncoderOptions = {}): E
   const inbandFec = /useinbandfec\s*=\s*1/i.test(fmtp);
   const native = openOpusEncoder({
     rateHz: 48_000,
-    bitsPerSec: Math.max(6000, Math.min(options.bitsPerSec ?? 46_000, asked)),
+    bitsPerSec: Math.max(
+      6000,
+      Math.min(options.bitsPerSec ?? OPUS_BITS_PER_SEC[options.packetMs ?? DEFAULT_PACKET_MS], asked),
+    ),
     complexity: options.complexity ?? 5,
     inbandFec,
     dtx: options.silenceSuppression === true || /usedtx\s*=\s*1/i.test(fmtp),

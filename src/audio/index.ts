@@ -40,6 +40,14 @@ export {
   selectSpeakers,
   takeMix,
 } from './mix.ts';
+export {
+  DEFAULT_PACKET_MS,
+  isPacketMs,
+  OPUS_BITS_PER_SEC,
+  PACKET_TIMES,
+  type PacketMs,
+  packetMsFor,
+} from './packet-time.ts';
 export { FRAME_MS, type Pcm, type SampleRateHz, samplesPerFrame } from './pcm.ts';
 export {
   openPlayback,

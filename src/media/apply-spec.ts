@@ -17,7 +17,8 @@ export function applySpec(stream: Stream, spec: StreamSpec, nowMs: number, first
   stream.secured = spec.sendKey !== undefined || spec.receiveKey !== undefined || spec.dtls !== undefined;
   stream.udptl = spec.udptl === true;
   stream.negotiates = spec.ice !== undefined || spec.dtls !== undefined;
-  fillCodecTables(spec.codecs, stream.clockRates, stream.isTelephoneEvent);
+  const { clockRates, isTelephoneEvent, mayCarryFec } = stream;
+  fillCodecTables(spec.codecs, clockRates, isTelephoneEvent, mayCarryFec, spec.opaque === true);
   if (first || !sameKey(before.sendKey, spec.sendKey)) takeSendKey(stream, spec.sendKey);
   if (first || !sameKey(before.receiveKey, spec.receiveKey) || wasSecured !== stream.secured)
     takeReceiveKey(stream, spec.receiveKey, spec.receiveKeyKept === true);

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { PacketPath, rtpPacket, type Sent } from '../../test/support/packet-path.ts';
 import { spec } from '../../test/support/stream-spec.ts';
 import { type Random, randomBelow, type StreamId, seededRandom, VirtualClock } from '../base/index.ts';
+import { carriesFec } from './mos.ts';
 import type { StreamCodec, StreamSpec } from './protocol.ts';
 import { reportOn } from './report.ts';
 import { Reporter } from './reporting.ts';
@@ -74,7 +75,8 @@ function opusCall(codec: StreamCodec, seconds: number) {
       if (by === 'line') up.enter(packet, clock.nowMs());
     }
   };
-  const payload = Buffer.alloc(120, 1);
+  // SILK, 20 ms, with the flags of voice and of redundancy.
+  const payload = Buffer.from([0x48, carriesFec(codec) ? 0xc0 : 0x80, ...Buffer.alloc(118, 1)]);
   for (let ms = 0; ms < seconds * 1000; ms += 5) {
     if (ms % 20 === 0) {
       const sequence = (ms / 20) & 0xffff;

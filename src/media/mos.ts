@@ -1,6 +1,6 @@
 import { type CallQuality, callQuality, impairmentOf } from '../rtp/index.ts';
 import type { StreamCodec, StreamSpec } from './protocol.ts';
-import { averageRoundTripMs, totalsOf } from './quality.ts';
+import { averageRoundTripMs, type ReceptionTotals, totalsOf } from './quality.ts';
 import type { Stream } from './stream.ts';
 
 /** One frame is spoken before it can be sent; coders look ahead, decoders and sound cards wait. */
@@ -49,7 +49,8 @@ function lossReported({ spec, quality: { peer } }: Stream): Loss | undefined {
   if (peer.expected === 0) return undefined;
   const lost = Math.min(1, peer.lost / peer.expected);
   // How it was spread is not reported, so by chance: a run of lost packets ends as often as one comes.
-  const loss = withRebuilt(speechOf(spec)[0], lost, lost * (1 - lost));
+  const [codec] = speechOf(spec);
+  const loss = withRebuilt(lost, codec !== undefined && carriesFec(codec) ? lost * (1 - lost) : 0);
   return { ...loss, lost: Math.min(1, loss.lost + (peer.voip?.discardRate ?? 0) / 256) };
 }
 
@@ -72,26 +73,38 @@ export function waitReceivedMs(stream: Stream): number {
 
 /** What did not come, or came too late to be decoded here, less what the next packet carried of it. */
 function lossReceived(stream: Stream, codec: StreamCodec | undefined): Loss | undefined {
-  const { expected, lost, lossRuns } = totalsOf(stream);
+  const totals = totalsOf(stream);
+  const { expected, lost } = totals;
   if (expected === 0) return undefined;
-  const { late, dropped } = stream.quality.playOut;
+  const { late, dropped, heard, rebuilt } = stream.quality.playOut;
   const missed = Math.min(1, (lost + late + dropped) / expected);
-  return withRebuilt(codec, missed, Math.min(lost, lossRuns) / expected);
+  // Who decoded it knows; where it was passed on it is up to the receiver, who may.
+  const isDecoded = heard > (expected - lost) / 2;
+  return withRebuilt(missed, (isDecoded ? rebuilt : rebuildable(stream, totals, codec)) / expected);
 }
 
-/**
- * Opus with FEC carries a frame in the packet after it too (RFC 6716 §2.1.7), so the last of each run of lost packets is not lost. Of what is
- * encoded to the end there is no more to go by than that it was agreed on.
- */
-function withRebuilt(codec: StreamCodec | undefined, lost: number, runs: number): Loss {
-  if (codec === undefined || !carriesFec(codec)) return { lost, rebuilt: 0 };
+/** Of the packets that were lost, those that the packet behind them carried too. */
+function rebuildable(
+  { spec }: Stream,
+  { lost, lossRuns, rebuiltRuns }: ReceptionTotals,
+  codec: StreamCodec | undefined,
+): number {
+  // A packet that is late only makes a run too: the share of all runs is what counts.
+  const runs = Math.min(lost, lossRuns);
+  if (spec.opaque !== true) return lossRuns === 0 ? 0 : (runs * rebuiltRuns) / lossRuns;
+  // What is encrypted to the end cannot be looked at: there is no more to go by than that it was agreed on.
+  return codec !== undefined && carriesFec(codec) ? runs : 0;
+}
+
+/** Opus with FEC carries a frame in the packet after it too (RFC 6716 §2.1.7), so the last of each run of lost packets is not lost. */
+function withRebuilt(lost: number, runs: number): Loss {
   const rebuilt = Math.min(lost, runs);
   return { lost: lost - rebuilt, rebuilt };
 }
 
-/** As agreed on; what is in the packets is not looked at. */
-export const carriesFec = ({ name, fmtp = '' }: StreamCodec): boolean =>
-  name === 'opus' && /useinbandfec\s*=\s*1/i.test(fmtp);
+/** What is sent to this peer, by what it asked for: a report tells how much was lost, not what was in the packets. */
+export const carriesFec = ({ name, fmtp = '', wants = fmtp }: StreamCodec): boolean =>
+  name === 'opus' && /useinbandfec\s*=\s*1/i.test(wants);
 
 const rate = (codec: StreamCodec | undefined, { lost, rebuilt }: Loss, delayMs: number): CallQuality =>
   callQuality({

@@ -1,5 +1,6 @@
 import type { StreamCodec } from './protocol.ts';
 
+const OPUS = 'opus';
 const TELEPHONE_EVENT = 'telephone-event';
 
 /** What the peer may send, by payload type. */
@@ -7,12 +8,16 @@ export function fillCodecTables(
   codecs: readonly StreamCodec[],
   clockRates: Int32Array,
   isTelephoneEvent: Uint8Array,
+  mayCarryFec: Uint8Array,
+  opaque: boolean,
 ): void {
   clockRates.fill(0);
   isTelephoneEvent.fill(0);
+  mayCarryFec.fill(0);
   for (const codec of codecs) {
     clockRates[codec.payloadType] = codec.clockRateHz;
     isTelephoneEvent[codec.payloadType] = codec.name === TELEPHONE_EVENT ? 1 : 0;
+    mayCarryFec[codec.payloadType] = codec.name === OPUS && !opaque ? 1 : 0;
   }
 }
 

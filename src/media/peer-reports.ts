@@ -13,7 +13,10 @@ export interface PeerReports {
   worstLost: number;
   jitterSumMs: number;
   worstJitterMs: number;
-  /** Its last VoIP metrics: it understands ours too. */
+  /** What FEC goes by: the share that is lost at present, 0 to 1, and when that was reported. */
+  lostNow: number;
+  lostNowMs: number;
+  /** Its last VoIP metrics. */
   voip?: VoipMetrics;
 }
 
@@ -26,6 +29,8 @@ export const newPeerReports = (): PeerReports => ({
   worstLost: 0,
   jitterSumMs: 0,
   worstJitterMs: 0,
+  lostNow: 0,
+  lostNowMs: 0,
 });
 
 /** Nobody answers a report later than this, and a longer way nobody talks over. */
@@ -106,7 +111,7 @@ function hearBlocks(stream: Stream, blocks: readonly ReportBlock[], nowMs: numbe
     if (block.ssrc !== stream.ssrc) continue;
     const roundTripMs = stream.times.roundTripMs(block, nowMs);
     if (roundTripMs !== undefined) countRoundTrip(stream, roundTripMs);
-    hearBlock(stream, block);
+    hearBlock(stream, block, nowMs);
   }
 }
 
@@ -118,7 +123,7 @@ function countRoundTrip(stream: Stream, ms: number): void {
   stream.qualityChanged = true;
 }
 
-function hearBlock(stream: Stream, block: ReportBlock): void {
+function hearBlock(stream: Stream, block: ReportBlock, nowMs: number): void {
   const { peer } = stream.quality;
   const clockRateHz = sentClockRateHz(stream);
   const jitterMs = clockRateHz === 0 ? 0 : (block.jitter * 1000) / clockRateHz;
@@ -134,6 +139,7 @@ function hearBlock(stream: Stream, block: ReportBlock): void {
     peer.expected += passed;
   }
   // Else it began to count anew, nobody knows from where.
+  followLoss(peer, fraction, nowMs);
   peer.highest = block.highestSequence;
   peer.cumulative = block.cumulativeLost;
   peer.count++;
@@ -141,6 +147,22 @@ function hearBlock(stream: Stream, block: ReportBlock): void {
   peer.jitterSumMs += jitterMs;
   peer.worstJitterMs = Math.max(peer.worstJitterMs, jitterMs);
   stream.qualityChanged = true;
+}
+
+/** Too much redundancy costs a little sound, too little costs words: up at once, down over several reports. */
+const RISES_IN_MS = 2000;
+const FALLS_IN_MS = 15_000;
+/** RFC 3550 §6.2: what a first report is about. */
+const REPORT_INTERVAL_MS = 5000;
+
+/** RFC 3550 §6.4.1: a fraction is of the time since the report before, so one of a second counts less than one of five. */
+function followLoss(peer: PeerReports, fraction: number, nowMs: number): void {
+  // Another machine's clock, after a take-over, is no measure.
+  const sinceMs = nowMs - peer.lostNowMs;
+  const overMs = peer.count > 0 && sinceMs >= 0 && sinceMs < LONGEST_MS ? sinceMs : REPORT_INTERVAL_MS;
+  const weight = 1 - Math.exp(-overMs / (fraction > peer.lostNow ? RISES_IN_MS : FALLS_IN_MS));
+  peer.lostNow += (fraction - peer.lostNow) * weight;
+  peer.lostNowMs = nowMs;
 }
 
 /** Packets that never reached us, whose numbers the peer misses too. */

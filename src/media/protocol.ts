@@ -83,6 +83,8 @@ export interface StreamCodec {
   readonly channels: number;
   /** The fmtp line as negotiated, if any. */
   readonly fmtp?: string;
+  /** What the peer's own fmtp line asks of what it is sent; empty: nothing. Absent: as `fmtp` says. */
+  readonly wants?: string;
 }
 
 export interface StreamSpec {
@@ -106,6 +108,10 @@ export interface StreamSpec {
   readonly receiveKeyKept?: boolean;
   /** As negotiated with this peer: what it may send us and wants to get. Empty until known. */
   readonly codecs: readonly StreamCodec[];
+  /** How much audio a packet holds that is made here for this peer: 10, 20 (the default), 30, 40 or 60 ms (`a=ptime`, `a=maxptime`). */
+  readonly packetMs?: number;
+  /** The peer asked for VoIP metrics (`a=rtcp-xr`, RFC 3611 §5.1). */
+  readonly voipMetrics?: boolean;
   /** The stream whose audio this one sends out. Payload types are mapped by codec. Absent: silence. */
   readonly source?: StreamId;
   /**

@@ -25,6 +25,8 @@ export interface ReceptionTotals {
   expected: number;
   lost: number;
   lossRuns: number;
+  /** Whose last packet was in the one behind it (Opus FEC). */
+  rebuiltRuns: number;
   jitterSumMs: number;
   jitterPackets: number;
   worstJitterMs: number;
@@ -86,6 +88,7 @@ export const newTotals = (): ReceptionTotals => ({
   expected: 0,
   lost: 0,
   lossRuns: 0,
+  rebuiltRuns: 0,
   jitterSumMs: 0,
   jitterPackets: 0,
   worstJitterMs: 0,
@@ -104,6 +107,7 @@ export function addReception(totals: ReceptionTotals, reception: Reception): voi
   totals.expected += packetsExpected(reception);
   totals.lost += packetsLost(reception);
   totals.lossRuns += reception.lossRuns;
+  totals.rebuiltRuns += reception.rebuiltRuns ?? 0;
   totals.jitterSumMs += (reception.jitterSum * 1000) / reception.clockRateHz;
   totals.jitterPackets += reception.jitterPackets;
   totals.worstJitterMs = Math.max(totals.worstJitterMs, worstJitterMs(reception));

@@ -6,6 +6,7 @@ import {
   type DtmfEvent,
   isRtcp,
   newReception,
+  opusCarriesFec,
   receiveTelephoneEvent,
   rtpHeaderLength,
   rtpPayloadEnd,
@@ -181,7 +182,14 @@ export class Relay {
     if (stream.isTelephoneEvent[payloadType] === 1) {
       this.#telephoneEvent(stream, packet, headerLength, length, timestamp, clockRateHz, nowMs);
       countEventPacket(stream, ssrc, rtpSequence(packet), timestamp, nowMs);
-    } else countReception(stream, ssrc, clockRateHz, rtpSequence(packet), timestamp, nowMs);
+    } else {
+      const { reception: before } = stream;
+      const runs = before === undefined ? 0 : before.lossRuns;
+      countReception(stream, ssrc, clockRateHz, rtpSequence(packet), timestamp, nowMs);
+      // Behind a gap: was its end carried along?
+      if (before !== undefined && before.lossRuns !== runs && stream.mayCarryFec[payloadType] === 1)
+        if (opusCarriesFec(packet, headerLength, length)) before.rebuiltRuns = (before.rebuiltRuns ?? 0) + 1;
+    }
     if (!stream.receives) return;
     const { ear } = stream;
     const heard = ear !== undefined && ear.wants[payloadType] === 1;

@@ -1,3 +1,4 @@
+import { isPacketMs } from '../audio/index.ts';
 import { TwinlineError } from '../base/index.ts';
 import { parseAddress, type UdpAddress } from '../native/index.ts';
 import { isUsableKey } from '../rtp/index.ts';
@@ -34,6 +35,10 @@ export function checkSpec(value: unknown, isOurs: (address: UdpAddress) => boole
   if (value.receiveKeyKept !== undefined && typeof value.receiveKeyKept !== 'boolean')
     throw bad('receiveKeyKept', 'must be true or false');
   checkCodecs(value.codecs);
+  if (value.packetMs !== undefined && !isPacketMs(value.packetMs))
+    throw bad('packetMs', 'must be 10, 20, 30, 40 or 60');
+  if (value.voipMetrics !== undefined && typeof value.voipMetrics !== 'boolean')
+    throw bad('voipMetrics', 'must be true or false');
   checkMove(value.movedFrom);
   checkPlane(value);
   if (value.udptl !== undefined) checkUdptl(value);
@@ -149,6 +154,8 @@ function checkCodecs(codecs: unknown): void {
     if (!isShort(codec.name)) throw bad(`codecs[${i}].name`, 'must be a text');
     if (codec.fmtp !== undefined && !isShort(codec.fmtp))
       throw bad(`codecs[${i}].fmtp`, 'must be a text of at most 256 characters');
+    if (codec.wants !== undefined && !isShort(codec.wants))
+      throw bad(`codecs[${i}].wants`, 'must be a text of at most 256 characters');
     if (!inRange(codec.clockRateHz, 1, 1_000_000))
       throw bad(`codecs[${i}].clockRateHz`, 'must be a rate in Hz');
     if (!inRange(codec.channels, 1, 255)) throw bad(`codecs[${i}].channels`, 'must be 1 to 255');

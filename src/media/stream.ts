@@ -108,6 +108,8 @@ export class Stream {
   /** By payload type of what this peer sends: its clock, 0 for one that was not negotiated; 1 for telephone-event. */
   readonly clockRates = new Int32Array(128);
   readonly isTelephoneEvent = new Uint8Array(128);
+  /** 1 for what may carry the packet before it: Opus, in clear. */
+  readonly mayCarryFec = new Uint8Array(128);
   /** By payload type of what the source sends: ours for the same codec, -1 for none. */
   readonly payloadTypes = new Int16Array(128).fill(-1);
 

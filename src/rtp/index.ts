@@ -14,6 +14,7 @@ export {
 } from './e-model.ts';
 export { JitterBuffer, type JitterCounts, type JitterLimits, type JitterPull } from './jitter-buffer.ts';
 export { compactNtp, type NtpTime, ntpOf, roundTripMs, utcMsOf } from './ntp.ts';
+export { opusCarriesFec } from './opus-packet.ts';
 export {
   isRtcp,
   kindOfPacket,

@@ -72,6 +72,8 @@ export class JitterBuffer {
   payloadType = -1;
   units = 0;
   clockRateHz = 0;
+  /** A lost packet may be in the one behind it, which is worth a wait of one packet. */
+  waitsForNext = false;
   readonly #limits: JitterLimits;
   readonly #delay: JitterDelay;
   readonly #slots: (Slot | undefined)[] = new Array(SLOTS).fill(undefined);
@@ -106,7 +108,11 @@ export class JitterBuffer {
 
   /** How long is waited for packets at the moment. */
   get targetMs(): number {
-    return this.#delay.targetMs;
+    const { targetMs } = this.#delay;
+    if (!this.waitsForNext || this.clockRateHz === 0) return targetMs;
+    // The reader asks up to a frame before the time.
+    const packetMs = (this.#unitsPerPacket * 1000) / this.clockRateHz;
+    return Math.min(this.#limits.mostMs, targetMs + FRAME_MS + packetMs);
   }
 
   get waiting(): number {
@@ -258,7 +264,9 @@ export class JitterBuffer {
    */
   excessMs(nowMs: number, aheadMs: number): number {
     if (!this.#playing) return 0;
-    return this.#delayOf(this.#playTimestamp, nowMs, aheadMs) - this.targetMs;
+    // What was concealed may prove lost, and then no time was won.
+    const heldMs = (this.#held * 1000) / this.clockRateHz;
+    return this.#delayOf(this.#playTimestamp, nowMs, aheadMs) - heldMs - this.targetMs;
   }
 
   /** How long after the fastest packet would have come a sample is heard. */

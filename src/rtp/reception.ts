@@ -22,6 +22,8 @@ export interface Reception {
   longestGapMs: number;
   /** How often one or more packets in a row did not come; one that came late after all is counted too. */
   lossRuns: number;
+  /** Those of them whose end the packet behind it carried too. An older release does not count them. */
+  rebuiltRuns?: number;
   bursts: Bursts;
   /** After a jump, the sequence number that would confirm it; -1: none. */
   suspectedNext: number;

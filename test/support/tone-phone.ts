@@ -31,6 +31,7 @@ export const CODECS: Readonly<Record<string, StreamCodec>> = {
   pcmu: { payloadType: 0, name: 'pcmu', clockRateHz: 8000, channels: 1 },
   pcma: { payloadType: 8, name: 'pcma', clockRateHz: 8000, channels: 1 },
   g722: { payloadType: 9, name: 'g722', clockRateHz: 8000, channels: 1 },
+  g729: { payloadType: 18, name: 'g729', clockRateHz: 8000, channels: 1 },
   opus: { payloadType: 111, name: 'opus', clockRateHz: 48_000, channels: 2, fmtp: 'useinbandfec=1' },
   event8: { payloadType: 101, name: 'telephone-event', clockRateHz: 8000, channels: 1 },
   event48: { payloadType: 110, name: 'telephone-event', clockRateHz: 48_000, channels: 1 },

@@ -14,13 +14,13 @@ import {
 } from '../../audio/index.ts';
 import {
   JitterBuffer,
+  opusCarriesFec,
   rtpPayloadEnd,
   rtpPayloadType,
   rtpSequence,
   rtpSsrc,
   rtpTimestamp,
 } from '../../rtp/index.ts';
-import { carriesFec } from '../mos.ts';
 import type { StreamCodec } from '../protocol.ts';
 import { newPlayOutCounts, type PlayOutCounts } from '../quality.ts';
 import type { PacketListener } from '../stream.ts';
@@ -28,6 +28,8 @@ import { PlayOut, SHORTEN_MS } from './play-out.ts';
 
 /** A wait that is so much too long or too short is corrected, a period at a time. */
 const TOLERANCE_MS = 15;
+/** One too short loses what the next packet carries. */
+const SHORT_TOLERANCE_MS = 5;
 /** Further off it is corrected even where it might be heard. */
 const URGENT_MS = 80;
 /** Else at most every so many frames. */
@@ -36,8 +38,11 @@ const CORRECT_EVERY = 5;
 const MOST_PULLS = 32;
 /** RFC 3389. */
 const COMFORT_NOISE = 'cn';
+const OPUS = 'opus';
 const TELEPHONE_EVENT = 'telephone-event';
 const EVENT_LENGTH = 4;
+/** A network that lost something is waited for so long for what is carried twice. */
+const WAITS_FOR_NEXT_MS = 20_000;
 /** After so long without a packet nobody asks any more, until one comes. */
 const SLEEPS_AFTER_MS = 1000;
 
@@ -87,6 +92,10 @@ export class Ear implements PacketListener {
   readonly #resamplers = new Map<SampleRateHz, { resampler: Resampler; frame: Pcm; tick: number }>();
   #tick = -1;
   #corrected = 0;
+  /** What is decoded carries what was before it, and until when that is waited for. */
+  #carriesFec = false;
+  #waitsForNextMs = Number.NEGATIVE_INFINITY;
+  #dueMs = 0;
 
   /** `counts`: what it counts into; the stream's, which outlives it. */
   constructor(codecs: readonly StreamCodec[], counts = newPlayOutCounts()) {
@@ -150,6 +159,8 @@ export class Ear implements PacketListener {
     if (tick === this.#tick) return;
     this.#tick = tick;
     this.concealed = false;
+    this.#dueMs = dueMs;
+    this.buffer.waitsForNext = dueMs < this.#waitsForNextMs;
     this.#fill(dueMs, FRAME_MS);
     const out = this.#playOut;
     this.speaking = out !== undefined && out.length > 0;
@@ -246,6 +257,7 @@ export class Ear implements PacketListener {
     if (heard === undefined || decoder === undefined) return;
     this.#comfort = false;
     this.#now = heard;
+    this.#carriesFec = heard.codec.name === OPUS && opusCarriesFec(buffer.payload, 0, buffer.payloadLength);
     this.rateHz = decoder.rateHz;
     const pcm = decoder.decode(buffer.payload, 0, buffer.payloadLength);
     this.#out.push(pcm);
@@ -261,9 +273,11 @@ export class Ear implements PacketListener {
       return;
     }
     this.concealed = true;
+    if (this.#carriesFec) this.#waitsForNextMs = this.#dueMs + WAITS_FOR_NEXT_MS;
     const hasNext =
       buffer.payloadLength > 0 && this.#types.get(buffer.payloadType)?.decoder === heard.decoder;
-    if (hasNext && carriesFec(heard.codec)) this.counts.rebuilt++;
+    if (hasNext && heard.codec.name === OPUS && opusCarriesFec(buffer.payload, 0, buffer.payloadLength))
+      this.counts.rebuilt++;
     const next = hasNext ? buffer.payload.subarray(0, buffer.payloadLength) : undefined;
     this.#out.push(heard.decoder.conceal(next), length);
   }
@@ -272,7 +286,8 @@ export class Ear implements PacketListener {
   #correct(out: PlayOut, dueMs: number): void {
     const excessMs = this.buffer.excessMs(dueMs, out.aheadMs);
     const urgent = excessMs > URGENT_MS;
-    if (Math.abs(excessMs) <= TOLERANCE_MS || (this.#tick - this.#corrected < CORRECT_EVERY && !urgent))
+    const toleranceMs = excessMs < 0 && this.buffer.waitsForNext ? SHORT_TOLERANCE_MS : TOLERANCE_MS;
+    if (Math.abs(excessMs) <= toleranceMs || (this.#tick - this.#corrected < CORRECT_EVERY && !urgent))
       return;
     // The next packet is here already, if the wait is too long; not so if it is too short.
     if (excessMs > 0 && this.buffer.waiting > 0) this.#fill(dueMs, SHORTEN_MS);

@@ -1,11 +1,17 @@
-import { type SampleRateHz, sampleRateOf } from '../../audio/index.ts';
+import {
+  DEFAULT_PACKET_MS,
+  type PacketMs,
+  packetMsFor,
+  type SampleRateHz,
+  sampleRateOf,
+} from '../../audio/index.ts';
 import type { StreamId } from '../../base/index.ts';
 import { RTP_HEADER_LENGTH, rtpTimestamp, setRtpMarker, writeRtpHeader } from '../../rtp/index.ts';
 import type { StreamCodec } from '../protocol.ts';
 import type { Relay } from '../relay.ts';
 import { newCounts, type Stream } from '../stream.ts';
 import { isAudio, isDecodable } from './ear.ts';
-import type { Encoders, SharedEncoder } from './encoders.ts';
+import type { Encoders, MadePacket, SharedEncoder } from './encoders.ts';
 import type { Programme } from './programme.ts';
 
 /** The source of what is made here, in `Feed.source`: no stream's id. */
@@ -16,6 +22,8 @@ const QUIET_AFTER_EVENT_MS = 60;
 const QUIET_AFTER_PASSED_MS = 100;
 const LONGEST_EVENT = 0xffff;
 const EVENT_LENGTH = 4;
+
+const wantsOf = (codec: StreamCodec | undefined): string | undefined => codec?.wants ?? codec?.fmtp;
 
 const packet = Buffer.alloc(2048 + 128);
 let numberings = 0;
@@ -36,6 +44,7 @@ export class Mouth {
   #events: StreamCodec | undefined;
   #codecs: readonly StreamCodec[] | undefined;
   #content = '';
+  #packetMs: PacketMs = DEFAULT_PACKET_MS;
   #shared: SharedEncoder | undefined;
   #index = 0;
   #quiet = true;
@@ -62,7 +71,7 @@ export class Mouth {
     const events = codecs.filter(({ name }) => name === 'telephone-event');
     this.#events = events.find(({ clockRateHz }) => clockRateHz === rate) ?? events[0];
     if (before?.clockRateHz !== rate) this.ssrc = ++numberings;
-    if (before?.name !== this.#codec?.name || before?.fmtp !== this.#codec?.fmtp) this.#release();
+    if (before?.name !== this.#codec?.name || wantsOf(before) !== wantsOf(this.#codec)) this.#release();
     return this.#codec;
   }
 
@@ -91,13 +100,18 @@ export class Mouth {
     }
     const shared = this.#take(content, codec);
     if (shared === undefined) return;
-    this.#encoders.encode(shared, tick, () => programme.frameAt(shared.rateHz));
-    if (shared.length === 0 || shared.length > 1500) {
+    const { lostNow } = stream.quality.peer;
+    this.#encoders.encode(shared, tick, lostNow, () => programme.frameAt(shared.rateHz));
+    for (let i = 0; i < shared.made; i++) this.#say(codec, shared.packets[i]!, dueMs);
+  }
+
+  #say(codec: StreamCodec, { payload, length, fromMs }: MadePacket, dueMs: number): void {
+    if (length === 0 || length > 1500) {
       this.#quiet = true;
       return;
     }
-    shared.payload.copy(packet, RTP_HEADER_LENGTH, 0, shared.length);
-    this.#send(codec, codec, this.#quiet, this.#timestamp(codec), shared.length, dueMs);
+    payload.copy(packet, RTP_HEADER_LENGTH, 0, length);
+    this.#send(codec, codec, this.#quiet, this.#timestamp(codec, fromMs), length, dueMs);
     this.#quiet = false;
   }
 
@@ -153,16 +167,18 @@ export class Mouth {
   }
 
   /** Follows from the tick, so that it goes on through every pause. */
-  #timestamp({ clockRateHz }: StreamCodec): number {
-    return (this.#tick * (clockRateHz / TICKS_PER_SECOND)) % 2 ** 32;
+  #timestamp({ clockRateHz }: StreamCodec, fromMs = 0): number {
+    return (this.#tick * (clockRateHz / TICKS_PER_SECOND) + (fromMs * clockRateHz) / 1000) % 2 ** 32;
   }
 
   #take(content: string, codec: StreamCodec): SharedEncoder | undefined {
-    if (this.#shared === undefined || content !== this.#content) {
+    const packetMs = packetMsFor(this.stream.spec.packetMs, codec);
+    if (this.#shared === undefined || content !== this.#content || packetMs !== this.#packetMs) {
       const before = this.#shared;
-      this.#shared = this.#encoders.take(content, codec);
+      this.#shared = this.#encoders.take(content, codec, packetMs);
       this.#encoders.release(before);
       this.#content = content;
+      this.#packetMs = packetMs;
     }
     return this.#shared;
   }
