@@ -23,6 +23,7 @@ import type {
   SipMessage,
   SipRequest,
 } from '../sip/index.ts';
+import type { PacketTimes } from './packet-time.ts';
 
 /**
  * A call as plain data: JSON in, JSON out. A step works on a copy of its own (`copyOf`), hence fields without `readonly` here and
@@ -257,6 +258,13 @@ export interface LegMedia {
   codecs: readonly StreamCodec[];
   /** As in our last description. */
   ptimeMs?: number;
+  maxptimeMs?: number;
+  /** What the peer's `a=fmtp` lines ask of what it is sent, by payload type. */
+  wants?: Readonly<Record<number, string>>;
+  /** How much audio it wants in a packet. */
+  packetTimes?: PacketTimes;
+  /** It asked for VoIP metrics. */
+  voipMetrics?: true;
   sendKey?: SrtpKey;
   receiveKey?: SrtpKey;
   /** In place of the keys: they come from a handshake, over a path that ICE finds where the peer has that. */

@@ -4,8 +4,9 @@ import { answerDirection, buildAnswer, type LocalAudio, serializeSdp } from '../
 import { keyToAnswer, mediaCan } from './media-can.ts';
 import type { Leg } from './model.ts';
 import { agree, agreeEndToEnd, agreeFax, localAudio, noteKeptKey, readOffer, revised } from './negotiate.ts';
+import { packetTimes } from './packet-time.ts';
 import { hasVoice, type MediaRefusal, relayed, type Terms } from './terms.ts';
-import { answeredCodecs } from './transcoding.ts';
+import { answeredCodecs, withBitRate } from './transcoding.ts';
 import { localTransport, takeOfferedTransport } from './webrtc.ts';
 import type { Work } from './work.ts';
 
@@ -23,14 +24,15 @@ export function giveAnswer(
   const { fax } = read.value;
   if ((fax === undefined) !== (terms.fax === undefined)) return failed('no_fax');
   const isEndToEnd = terms.sframe !== undefined && audio.sframe !== undefined;
-  const codecs = answeredCodecs(relayed(audio.codecs), terms.codecs, {
+  const agreed = answeredCodecs(relayed(audio.codecs), terms.codecs, {
     // What is encrypted end to end nobody transcodes.
     transcodes: isEndToEnd ? undefined : media.opened?.transcodes,
     mapsPayloadTypes: mediaCan(work, 'payload-types'),
   });
+  const codecs = isEndToEnd ? agreed : agreed.map(withBitRate);
   if (fax === undefined && !hasVoice(codecs)) return failed('no_common_codec');
   const direction = answerDirection(audio.direction, terms.direction);
-  const local = localAudio(media, direction, codecs, terms.ptimeMs);
+  const local = localAudio(media, direction, codecs, terms);
   if (local === undefined) return failed('no_port');
   let crypto: ({ tag: number } & SrtpKey) | undefined;
   let transport: Pick<LocalAudio, 'ice' | 'dtls'> = {};
@@ -63,7 +65,7 @@ export function giveAnswer(
   agreeFax(media, terms.fax, fax);
   agreeEndToEnd(media, terms.sframe, audio.sframe);
   if (media.renewal?.ready === true) delete media.renewal;
-  if (terms.ptimeMs !== undefined) media.ptimeMs = terms.ptimeMs;
+  Object.assign(media, packetTimes(terms));
   if (leg.role === 'caller' && leg.state !== 'confirmed') media.answeredEarly = offerText;
   delete media.unanswered;
   const build = (version: string): string =>

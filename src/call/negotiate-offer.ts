@@ -17,8 +17,9 @@ import {
 import { keysToOffer, mediaCan } from './media-can.ts';
 import type { Leg, LegMedia, MediaPolicy, OwnOffer } from './model.ts';
 import { agree, agreeEndToEnd, agreeFax, localAudio, noteKeptKey, revised } from './negotiate.ts';
+import { packetTimes } from './packet-time.ts';
 import { hasVoice, type MediaRefusal, payloadTypesOf, relayed, type Terms } from './terms.ts';
-import { offeredCodecs } from './transcoding.ts';
+import { offeredCodecs, withBitRate } from './transcoding.ts';
 import { localTransport, newIce, newTlsId, offersWebrtc, takeAnsweredTransport } from './webrtc.ts';
 import type { Work } from './work.ts';
 
@@ -34,7 +35,8 @@ export function makeOffer(work: Work, leg: Leg, terms: Terms): Result<string, Me
   // What is encrypted end to end nobody transcodes.
   const codecs =
     isOwn || sframe !== undefined ? terms.codecs : offeredCodecs(terms.codecs, media.opened?.transcodes);
-  const local = localAudio(media, terms.direction, payloadTypesOf(media, codecs), terms.ptimeMs);
+  const said = sframe === undefined ? codecs.map(withBitRate) : codecs;
+  const local = localAudio(media, terms.direction, payloadTypesOf(media, said), terms);
   if (local === undefined) return failed('no_port');
   if (!media.agreed && mediaPolicy.profile === 'plain' && mediaPolicy.encryptionRequired) {
     return failed('encryption_required');
@@ -44,13 +46,13 @@ export function makeOffer(work: Work, leg: Leg, terms: Terms): Result<string, Me
   const protection =
     fax !== undefined ? ok(IN_CLEAR) : isWebrtc ? offeredTransport(work, media) : ok(offeredKeys(work, leg));
   if (!protection.ok) return protection;
-  const { crypto, tlsId, ...said } = protection.value;
+  const { crypto, tlsId, ...transport } = protection.value;
   const previous = media.local === undefined ? undefined : parseSdp(media.local);
   const build = (version: string): string =>
     serializeSdp(
       buildOffer({
         ...local,
-        ...said,
+        ...transport,
         rtcpMux: !media.agreed || media.rtcpMux,
         version,
         crypto,
@@ -69,7 +71,7 @@ export function makeOffer(work: Work, leg: Leg, terms: Terms): Result<string, Me
     ...(media.renewal?.ready === true && media.stream !== undefined ? { renews: media.stream } : {}),
   };
   if (!media.agreed) media.firstOffer = media.offered;
-  if (terms.ptimeMs !== undefined) media.ptimeMs = terms.ptimeMs;
+  Object.assign(media, packetTimes(terms));
   return ok(revised(media, build));
 }
 
@@ -161,7 +163,7 @@ export function takeAnswer(leg: Leg, text: string): Result<Terms, MediaRefusal> 
   return ok({
     codecs,
     direction: audio.direction,
-    ...(audio.ptimeMs === undefined ? {} : { ptimeMs: audio.ptimeMs }),
+    ...packetTimes(audio),
     ...(fax === undefined ? {} : { fax: fax.fax }),
     ...(!wasOwn && media.endToEnd !== undefined ? { sframe: media.endToEnd.heard } : {}),
   });

@@ -18,6 +18,7 @@ import {
   suiteOrder,
 } from '../sdp/index.ts';
 import type { Leg, LegMedia } from './model.ts';
+import { type PacketTimes, packetTimes } from './packet-time.ts';
 import { hasVoice, type MediaRefusal, relayed, type Terms } from './terms.ts';
 import type { Work } from './work.ts';
 
@@ -81,7 +82,7 @@ export function readOffer(leg: Leg, text: string): Result<ReadOffer, MediaRefusa
       protection: protection.value,
       codecs,
       direction: audio.direction,
-      ...(audio.ptimeMs === undefined ? {} : { ptimeMs: audio.ptimeMs }),
+      ...packetTimes(audio),
       ...(audio.sframe === undefined ? {} : { sframe: audio.sframe }),
     };
     // Phones with optional encryption offer a plain and a secure line: the secure one is taken.
@@ -134,6 +135,7 @@ export function agree(
   media.direction = direction;
   media.rtcpMux = audio.rtcpMux;
   media.secureProfile = isSecureProfile(audio.profile);
+  if (audio.codecs.length > 0) noteWishes(media, audio);
   // With ICE the peer is where its checks come from, and nowhere else.
   if (media.ice !== undefined) delete media.remoteAddress;
   // A host name is never resolved: media then learns the address from the packets (PH-EDGE-08).
@@ -142,11 +144,21 @@ export function agree(
   }
 }
 
+/** What the peer asks of the packets that it is sent. */
+function noteWishes(media: LegMedia, audio: AudioDescription): void {
+  media.wants = Object.fromEntries(
+    audio.codecs.flatMap(({ payloadType, fmtp }) => (fmtp === undefined ? [] : [[payloadType, fmtp]])),
+  );
+  media.packetTimes = packetTimes(audio);
+  if (audio.voipMetrics === true) media.voipMetrics = true;
+  else delete media.voipMetrics;
+}
+
 export function localAudio(
   media: LegMedia,
   direction: Direction,
   codecs: readonly Codec[],
-  ptimeMs: number | undefined,
+  times: PacketTimes,
 ): Omit<LocalAudio, 'version'> | undefined {
   if (media.opened === undefined) return undefined;
   return {
@@ -158,7 +170,8 @@ export function localAudio(
     rtcpMux: true,
     direction,
     codecs,
-    ...(ptimeMs === undefined ? {} : { ptimeMs }),
+    ...packetTimes(times),
+    voipMetrics: true,
   };
 }
 

@@ -1,6 +1,7 @@
 import { BUNDLE_ID_LENGTH, type BundleId } from '../base/index.ts';
-import type { StreamSpec } from '../media/index.ts';
+import type { StreamCodec, StreamSpec } from '../media/index.ts';
 import type { Leg, LegMedia } from './model.ts';
+import { DEFAULT_PACKET_MS, packetMsFor } from './packet-time.ts';
 import { dtlsTermsOf } from './webrtc.ts';
 import type { Work } from './work.ts';
 
@@ -26,6 +27,7 @@ function streamSpec(work: Work, leg: Leg, id: StreamSpec['id']): StreamSpec {
   // What takes a lost one's place is a bare port until the peer knows of it: the keys in the call are the lost one's.
   const media = leg.media.renewal === undefined ? leg.media : bare(leg.media);
   const dtls = dtlsTermsOf(leg.media);
+  const packetMs = packetMsFor(media.packetTimes ?? {});
   return {
     id,
     call: work.call.id,
@@ -42,11 +44,22 @@ function streamSpec(work: Work, leg: Leg, id: StreamSpec['id']): StreamSpec {
     ...(media.receiveKeyKept === undefined ? {} : { receiveKeyKept: true }),
     ...(media.ice === undefined ? {} : { ice: media.ice }),
     ...(dtls === undefined ? {} : { dtls }),
-    codecs: media.fax === undefined ? media.codecs : [],
+    codecs: media.fax === undefined ? codecsAsWanted(media) : [],
+    ...(packetMs === DEFAULT_PACKET_MS ? {} : { packetMs }),
+    ...(media.voipMetrics === undefined ? {} : { voipMetrics: true }),
     ...(media.fax === undefined ? {} : { udptl: true }),
     ...(media.source === undefined ? {} : { source: media.source }),
     ...(media.endToEnd === undefined ? {} : { opaque: true }),
   };
+}
+
+/** What is agreed says what we asked the peer for; what it is sent follows what it asks for. */
+function codecsAsWanted({ codecs, wants }: LegMedia): readonly StreamCodec[] {
+  if (wants === undefined) return codecs;
+  return codecs.map((codec) => {
+    const wanted = wants[codec.payloadType] ?? '';
+    return wanted === (codec.fmtp ?? '') ? codec : { ...codec, wants: wanted };
+  });
 }
 
 const bare = ({ family, sdpId, sdpVersion }: LegMedia): LegMedia => ({

@@ -10,6 +10,7 @@ import {
 } from '../sdp/index.ts';
 import type { EndToEndRefusal } from './end-to-end-rules.ts';
 import type { Leg, LegMedia } from './model.ts';
+import { packetTimes } from './packet-time.ts';
 
 /** Why there is no media under these terms; stands in Warning and in the record. */
 export type MediaRefusal =
@@ -30,6 +31,7 @@ export interface Terms {
   readonly codecs: readonly StreamCodec[];
   readonly direction: Direction;
   readonly ptimeMs?: number;
+  readonly maxptimeMs?: number;
   /** The medium is encrypted end to end, and this belongs to it. */
   readonly sframe?: readonly SdpAttribute[];
   /** A fax by T.38 in place of audio, and what is said of it; `codecs` say nothing then. */
@@ -52,6 +54,7 @@ export const hasVoice = (codecs: readonly Codec[]): boolean => codecs.some((code
 export const agreedTerms = (leg: Leg): Terms => ({
   codecs: leg.media.codecs,
   direction: reverseDirection(leg.media.direction),
+  ...leg.media.packetTimes,
   ...sframeTerms(leg.media.endToEnd?.heard),
   ...faxTerms(leg.media.fax?.heard),
 });
@@ -65,6 +68,7 @@ const faxTerms = (fax: Terms['fax']): Pick<Terms, 'fax'> => (fax === undefined ?
 export const standingTerms = ({ media }: Leg): Terms => ({
   codecs: media.codecs,
   direction: media.direction,
+  ...packetTimes(media),
   ...sframeTerms(media.endToEnd?.said),
   ...faxTerms(media.fax?.said),
 });
@@ -73,7 +77,6 @@ export const standingTerms = ({ media }: Leg): Terms => ({
 export const ownTerms = (leg: Leg): Terms => ({
   ...standingTerms(leg),
   own: true,
-  ...(leg.media.ptimeMs === undefined ? {} : { ptimeMs: leg.media.ptimeMs }),
 });
 
 /** Whether an offer changes nothing for the other side: a refresh, a new address or new keys stay on their leg. */

@@ -83,6 +83,18 @@ export function answeredCodecs(
   return [...voices.map(withOurParameters), ...keys];
 }
 
+const OPUS_BITS_PER_SEC = 48_000;
+
+/**
+ * What is said of Opus where nobody has asked for another rate: so that clients which by themselves speak at 32 kbit/s, or at 128, use 60 to 100 on
+ * the wire (PH-QOS-05; RFC 7587 §6.1, which clients take as their target).
+ */
+export function withBitRate(codec: Codec): Codec {
+  const { name, fmtp = '' } = codec;
+  if (name !== 'opus' || /maxaveragebitrate\s*=/i.test(fmtp)) return codec;
+  return { ...codec, fmtp: `${fmtp}${fmtp === '' ? '' : ';'}maxaveragebitrate=${OPUS_BITS_PER_SEC}` };
+}
+
 /** What `a=fmtp` says is what its sender wants to get. */
 function withOurParameters({ fmtp: _, ...codec }: Codec): Codec {
   const fmtp = OURS.find((ours) => sameCodec(ours, codec))?.fmtp;

@@ -174,12 +174,11 @@ describe('of what is made here', () => {
     });
   });
 
-  test('VoIP metrics go to who sends them, and to nobody else (RFC 3611 §4.7)', () => {
+  test('VoIP metrics go to who asked for them, and to nobody else (RFC 3611 §4.7, §5)', () => {
     const talk = newTalk();
-    talk.join(PCMU, PCMA);
+    talk.join(PCMU, PCMA, { voipMetrics: true });
     talk.talk(8_000);
-    expect(talk.said.some((said) => kinds(said).includes('xr'))).toBe(false);
-    const { ssrc } = talk.path.stream('alice');
+    const { ssrc } = talk.path.stream('bob');
     const voip = {
       ssrc,
       lossRate: 0,
@@ -196,7 +195,8 @@ describe('of what is made here', () => {
       jitterMaximumMs: 40,
       jitterAbsoluteMs: 40,
     };
-    talk.hear('alice', { type: 'rr', ssrc: 7, reports: [] }, { type: 'xr', ssrc: 7, voip: [voip] });
+    // Who sends them has not asked for ours.
+    talk.hear('bob', { type: 'rr', ssrc: 7, reports: [] }, { type: 'xr', ssrc: 7, voip: [voip] });
     // One in ten of hers is lost from now on.
     talk.talker('alice').sequence += 60;
     talk.said.length = 0;
@@ -264,6 +264,22 @@ describe('of what is passed on', () => {
     expect(first!.atMs).toBeGreaterThanOrEqual(12_500);
     expect(kinds(first!)).toEqual(['sr', 'sdes']);
     expect(first!.packets[0]).toMatchObject({ reports: [{ ssrc: 7, cumulativeLost: 0 }] });
+  });
+
+  test('VoIP metrics are ours in any case, for who asked', () => {
+    const talk = newTalk();
+    talk.join(PCMA, PCMA, { voipMetrics: true });
+    for (let i = 0; i < 3; i++) {
+      talk.talk(5_000);
+      talk.hear('bob', sr(7));
+    }
+    const own = talk.to('alice').filter((said) => kinds(said).includes('xr'));
+    expect(own.length).toBeGreaterThan(1);
+    // Beside the other side's reports, without a block of our own.
+    expect(kinds(own[0]!)).toEqual(['rr', 'sdes', 'xr']);
+    expect(own[0]!.packets[0]).toMatchObject({ reports: [] });
+    expect(own[0]!.packets[2]).toMatchObject({ voip: [{ ssrc: 7 }] });
+    expect(talk.to('bob').some((said) => kinds(said).includes('xr'))).toBe(false);
   });
 
   test('a peer that is only listened to gets receiver reports, one that says and hears nothing gets none', () => {

@@ -62,7 +62,9 @@ export class Reporter {
     const hasReceived = reception !== undefined && counts.packetsReceived > times.receivedPackets;
     const says = hasSent && (isMadeHere || othersSilent(times.saidSrMs));
     const tells = hasReceived && (!isPassedOn || othersSilent(times.saidBlockMs));
-    if (!says && !tells) return;
+    // RFC 3611 §5.2: to whom asked for it. The other side's own stay there, so these are ours in any case.
+    const measures = hasReceived && stream.spec.voipMetrics === true;
+    if (!says && !tells && !measures) return;
     times.sentPackets = counts.packetsSent;
     times.receivedPackets = counts.packetsReceived;
     const reports = tells ? [this.#block(stream, nowMs)] : [];
@@ -71,9 +73,7 @@ export class Reporter {
       says ? this.#senderReport(stream, reports, nowMs) : { type: 'rr', ssrc, reports },
       { type: 'sdes', chunks: [{ ssrc, items: [{ type: 1, text: cname(stream) }] }] },
     ];
-    // Who sends VoIP metrics understands them; nobody else is sent what it may not know.
-    if (tells && stream.quality.peer.voip !== undefined)
-      packets.push({ type: 'xr', ssrc, voip: [voipMetrics(stream)] });
+    if (measures) packets.push({ type: 'xr', ssrc, voip: [voipMetrics(stream)] });
     sendRtcp(this.#options.port, stream, packets, nowMs);
   }
 

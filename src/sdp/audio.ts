@@ -57,6 +57,8 @@ export interface AudioDescription {
   readonly crypto: readonly OfferedCrypto[];
   readonly ptimeMs?: number;
   readonly maxptimeMs?: number;
+  /** Whether it asks for VoIP metrics (`a=rtcp-xr`, RFC 3611 §5.1); absent: it does not speak of extended reports. */
+  readonly voipMetrics?: boolean;
   /** Its author wants frames that are encrypted end to end: `a=sframe` and what belongs to it. */
   readonly sframe?: readonly SdpAttribute[];
 }
@@ -95,6 +97,7 @@ function describeAudio(
   const port = isBundleOnly(sd, media) ? 9 : media.port;
   const ptimeMs = millisecondsOf(attributeOf(media, 'ptime')?.value);
   const maxptimeMs = millisecondsOf(attributeOf(media, 'maxptime')?.value);
+  const voipMetrics = asksForVoipMetrics(media) ?? asksForVoipMetrics(sd);
   const sframe = sframeOf(media);
   return {
     index,
@@ -112,6 +115,7 @@ function describeAudio(
     crypto: cryptosOf(media),
     ...(ptimeMs !== undefined && { ptimeMs }),
     ...(maxptimeMs !== undefined && { maxptimeMs }),
+    ...(voipMetrics !== undefined && { voipMetrics }),
     ...(sframe !== undefined && { sframe }),
   };
 }
@@ -138,6 +142,13 @@ function rtcpPortOf(media: MediaDescription): number | undefined {
   const digits = /^(\d{1,5})(?:[ \t]|$)/.exec(attributeOf(media, 'rtcp')?.value ?? '')?.[1];
   const port = Number(digits ?? 0);
   return port > 0 && port <= 65_535 ? port : undefined;
+}
+
+/** RFC 3611 §5.1: a list of blocks that its author wants, which may be empty. */
+function asksForVoipMetrics(holder: Pick<MediaDescription, 'attributes'>): boolean | undefined {
+  const lines = holder.attributes.filter(({ name }) => name === 'rtcp-xr');
+  if (lines.length === 0) return undefined;
+  return lines.some(({ value = '' }) => /(?:^|\s)voip-metrics(?:\s|$)/i.test(value));
 }
 
 function millisecondsOf(value: string | undefined): number | undefined {

@@ -57,6 +57,33 @@ const read = (text: string): SessionDescription => {
 const session = (...lines: string[]): SessionDescription =>
   read(['v=0', 'o=- 1 1 IN IP4 192.0.2.1', 's=-', 'c=IN IP4 192.0.2.1', 't=0 0', ...lines, ''].join('\r\n'));
 
+describe('packet times and extended reports', () => {
+  const audio = (...lines: string[]) => audioOf(session('m=audio 4000 RTP/AVP 0', ...lines));
+  it('are read of the medium, VoIP metrics of the session too (RFC 8866 §6.4, RFC 3611 §5.1)', () => {
+    expect(audio()).not.toHaveProperty('voipMetrics');
+    expect(audio('a=ptime:30', 'a=maxptime:150')).toMatchObject({ ptimeMs: 30, maxptimeMs: 150 });
+    expect(audio('a=rtcp-xr:')?.voipMetrics).toBe(false);
+    expect(audio('a=rtcp-xr')?.voipMetrics).toBe(false);
+    expect(audio('a=rtcp-xr:pkt-loss-rle=10 voip-metrics')?.voipMetrics).toBe(true);
+    expect(audio('a=rtcp-xr:x-voip-metrics2')?.voipMetrics).toBe(false);
+    expect(audioOf(session('a=rtcp-xr:voip-metrics', 'm=audio 4000 RTP/AVP 0'))?.voipMetrics).toBe(true);
+  });
+
+  it('are offered, and answered where the offer speaks of them', () => {
+    const wishes = { ...local, ptimeMs: 20, maxptimeMs: 60, voipMetrics: true };
+    const offer = buildOffer({ ...wishes, crypto: [], optionalSrtp: true });
+    expect(audioOf(offer)).toMatchObject({ ptimeMs: 20, maxptimeMs: 60, voipMetrics: true });
+    for (const [line, answered] of [
+      ['a=rtcp-xr:', true],
+      ['a=sendrecv', undefined],
+    ] as const) {
+      const theirs = session('m=audio 4000 RTP/AVP 0', line);
+      const answer = buildAnswer(theirs, { ...wishes, audio: audioOf(theirs)! });
+      expect(audioOf(answer)?.voipMetrics).toBe(answered);
+    }
+  });
+});
+
 describe('codecs', () => {
   it('are those of both, in the order and with the payload types of the offer', () => {
     const offered: Codec[] = [{ ...opus, payloadType: 107 }, pcma, pcmu, { ...events, payloadType: 96 }];

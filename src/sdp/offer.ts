@@ -26,6 +26,9 @@ export interface LocalAudio {
   readonly direction: Direction;
   readonly codecs: readonly Codec[];
   readonly ptimeMs?: number;
+  readonly maxptimeMs?: number;
+  /** We ask for VoIP metrics (RFC 3611 §5), in an answer if the offer speaks of extended reports. */
+  readonly voipMetrics?: boolean;
   /** A fax by T.38 in place of audio: what the other end said of it. `codecs` is empty then. */
   readonly fax?: readonly SdpAttribute[];
   /** What the other end said of its encryption from end to end. */
@@ -79,7 +82,12 @@ export function buildAnswer(offer: SessionDescription, parameters: AnswerParamet
   const { audio, crypto } = parameters;
   const media = offer.media.map((offered, at) =>
     at === audio.index
-      ? audioLine(parameters, offered.protocol, crypto ? [crypto] : [], offered)
+      ? audioLine(
+          { ...parameters, voipMetrics: parameters.voipMetrics === true && audio.voipMetrics !== undefined },
+          offered.protocol,
+          crypto ? [crypto] : [],
+          offered,
+        )
       : refuse(offered),
   );
   return session(parameters, media, audio.mid === undefined ? [] : answerGroups(offer, [audio.mid]));
@@ -132,6 +140,8 @@ function audioLine(
     attributes.push({ name: 'crypto', value: `${tag} ${suite} inline:${keySalt}` });
   }
   if (local.ptimeMs !== undefined) attributes.push({ name: 'ptime', value: String(local.ptimeMs) });
+  if (local.maxptimeMs !== undefined) attributes.push({ name: 'maxptime', value: String(local.maxptimeMs) });
+  if (local.voipMetrics === true) attributes.push({ name: 'rtcp-xr', value: 'voip-metrics' });
   // An answer may agree to one port only when the offer asked for it (RFC 5761 §5.1.1).
   const mux = local.rtcpMux && (offered === undefined || attributeOf(offered, 'rtcp-mux') !== undefined);
   if (mux) attributes.push({ name: 'rtcp-mux' });
