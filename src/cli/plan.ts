@@ -83,6 +83,7 @@ export interface PlannedZone {
     readonly address?: string;
     /** Where the rtpengine takes commands that carries its streams. */
     readonly rtpengine?: NgAddress;
+    readonly rtpengineCommand?: readonly string[];
   }[];
   readonly capacity: { readonly calls: number; readonly callsPerSecond: number; readonly mediaPorts: number };
 }
@@ -152,6 +153,7 @@ export function makePlan(options: {
           ports: mediaPortsOf(share, zone.media, at),
           ...(zone.mediaAddresses && { address: zone.mediaAddresses[at]! }),
           ...(zone.rtpengine && { rtpengine: zone.rtpengine[at]! }),
+          ...(zone.rtpengineCommand && { rtpengineCommand: zone.rtpengineCommand }),
         })),
         capacity: zone.capacity,
       };

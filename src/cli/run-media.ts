@@ -12,9 +12,9 @@ export async function runMedia(context: ProcessContext, id: string): Promise<() 
   const { plan, self, clock, random, log } = context;
   const zone = zoneOfMedia(plan, id);
   const { rtpengine } = zone.media.find((one) => one.id === (id as MediaId))!;
-  const { media, stop } = rtpengine
-    ? await startWithRtpengine(context, id, rtpengine)
-    : await startOurs(context, id);
+  const { media, stop } = await (rtpengine
+    ? startWithRtpengine(context, id, rtpengine)
+    : startOurs(context, id));
 
   // The supervisor hears from us that we live; it ends a process that is silent.
   const link = connectLink({

@@ -59,9 +59,15 @@ export async function startWithRtpengine(
   id: string,
   ng: NgAddress,
 ): Promise<StartedMedia> {
+  const { ports, rtpengineCommand: words } = zoneOfMedia(plan, id).media.find(
+    (one) => one.id === (id as MediaId),
+  )!;
   const media = await startRtpengineMedia({
     id: id as MediaId,
     ng,
+    ...(words && {
+      command: { words, address: plan.mediaAddress, ports: { first: ports.from, last: ports.to } },
+    }),
     innerFamily: isIPv6(plan.mediaAddress) ? 6 : 4,
     limits: { dscp: plan.marking.media },
     listenPath: mediaSocket(plan.data, id),

@@ -45,6 +45,7 @@ interface LooseZone {
   readonly media?: unknown;
   readonly 'media-addresses'?: readonly (string | undefined)[] | undefined;
   readonly rtpengine?: readonly (string | undefined)[] | undefined;
+  readonly 'rtpengine-command'?: readonly unknown[] | undefined;
   readonly capacity?: { readonly calls?: unknown; readonly 'media-ports'?: unknown };
 }
 

@@ -37,8 +37,18 @@ describe('mistakes', () => {
     ]);
   });
 
+  test('a program without an address', async () => {
+    const command = 'rtpengine-command: [rtpengine]';
+    expect(await problemsOf([`    ${A}\n`, ''], [`    ${B}\n`, ''])).toEqual(
+      ['a', 'b'].map((zone) => expect.stringContaining(`zone "${zone}" must say by "rtpengine" where`)),
+    );
+    expect(await problemsOf([command, 'rtpengine-command: []'])).toEqual([
+      expect.stringContaining('must name a program'),
+    ]);
+  });
+
   test('a pair of which one has it', async () => {
-    expect(await problemsOf([`    ${B}\n`, ''])).toEqual([
+    expect(await problemsOf([`    ${B}\n    rtpengine-command: [rtpengine]\n`, ''])).toEqual([
       `${file.lineOf(A)}: zone "a" has rtpengine and its twin "b" has not: calls go over from one to the other`,
     ]);
   });

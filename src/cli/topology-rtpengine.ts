@@ -26,7 +26,14 @@ export function checkRtpengines(
   zones.forEach((zone, index) => {
     const path = [...at, 'zones', index, 'rtpengine'];
     const { rtpengine, id } = zone ?? {};
-    if (rtpengine === undefined) return;
+    if (rtpengine === undefined) {
+      if (zone?.['rtpengine-command'] !== undefined)
+        report(
+          [...at, 'zones', index, 'rtpengine-command'],
+          `zone "${id}" must say by "rtpengine" where each rtpengine that is started takes commands`,
+        );
+      return;
+    }
     rtpengine.forEach((text, which) => {
       if (text === undefined) return;
       if (parseNgAddress(text) === undefined)

@@ -61,6 +61,7 @@ export async function topologySchemas() {
         switches: wholeNumber(1, 64),
         media: wholeNumber(1, 16),
         rtpengine: list(text(60), 16).min(1, 'must name at least one address').optional(),
+        'rtpengine-command': list(text(1000), 20).min(1, 'must name a program').optional(),
         capacity: record({
           calls: wholeNumber(1, 1_000_000),
           'calls-per-second': wholeNumber(1, 100_000),

@@ -82,6 +82,8 @@ export interface ZoneTopology {
   readonly media: number;
   /** Of each media process: where the rtpengine takes commands that carries its streams. Absent: it carries them itself. */
   readonly rtpengine?: readonly NgAddress[];
+  /** The program that is to be started there, with further options; absent: somebody else starts it. */
+  readonly rtpengineCommand?: readonly string[];
   readonly capacity: { readonly calls: number; readonly callsPerSecond: number; readonly mediaPorts: number };
 }
 
@@ -296,6 +298,7 @@ function topologyOf(value: Installation, range: PortRange, state: StateTopology,
       ...(zone.rtpengine !== undefined && {
         rtpengine: zone.rtpengine.flatMap((text) => parseNgAddress(text) ?? []),
       }),
+      ...(zone['rtpengine-command'] !== undefined && { rtpengineCommand: zone['rtpengine-command'] }),
       switches: zone.switches,
       media: zone.media,
       // A range given on the command line may be narrower than the file's capacity needs: then it is the range that limits.

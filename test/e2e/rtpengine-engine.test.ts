@@ -5,8 +5,9 @@ import { Crowd } from '../support/crowd.ts';
 import { EditedFile } from '../support/edited-file.ts';
 import { Installation } from '../support/installation.ts';
 import type { Status } from '../support/many-calls.ts';
+import { freePort } from '../support/peer.ts';
 import type { Phone } from '../support/phone.ts';
-import { Rtpengine } from '../support/rtpengine.ts';
+import { Rtpengine, rtpengineAt } from '../support/rtpengine.ts';
 import { audioOf, callAndTalk, hearEachOther, holdEachOther, type Talk } from '../support/talk.ts';
 
 const PORTS = [
@@ -43,6 +44,8 @@ describe.skipIf(Rtpengine.program === undefined)('an installation whose media is
     const topology = file.with(
       ["['127.0.0.1:22222']", `['127.0.0.1:${engines[0]!.port}']`],
       ["['127.0.0.1:22223']", `['127.0.0.1:${engines[1]!.port}']`],
+      ['    rtpengine-command: [rtpengine]\n', ''],
+      ['    rtpengine-command: [rtpengine]\n', ''],
     );
     twinline = await Installation.start({ topology });
   });
@@ -148,5 +151,56 @@ describe.skipIf(Rtpengine.program === undefined)('an installation whose media is
         await again.callee.ended();
       }),
     );
+  });
+});
+
+describe.skipIf(Rtpengine.program === undefined)('an installation that starts its rtpengines itself', () => {
+  const file = new EditedFile('sip-zones/rtpengine.yaml');
+  let ng: readonly [number, number];
+  let twinline: Installation;
+  const crowd = new Crowd(() => twinline);
+  beforeEach(async () => {
+    ng = [await freePort(), await freePort()];
+    const topology = file.with(
+      ["['127.0.0.1:22222']", `['127.0.0.1:${ng[0]}']`],
+      ["['127.0.0.1:22223']", `['127.0.0.1:${ng[1]}']`],
+    );
+    twinline = await Installation.start({ topology });
+  });
+  afterEach(async () => {
+    await crowd.leave();
+    await twinline?.stop();
+  });
+  afterAll(() => file.remove());
+
+  /** Zones share the range out in their order. */
+  function zoneOf(phone: Phone): 0 | 1 {
+    const [first, last] = twinline.mediaPorts;
+    return portToldTo(phone) < (first + last + 1) / 2 ? 0 : 1;
+  }
+
+  it('one ends: its calls go on by the other, and it is started again; a zone takes its own with it', async () => {
+    expect(ng.map((port) => rtpengineAt(port).length)).toEqual([1, 1]);
+    const [ada, charles] = [await crowd.phone('1001'), await crowd.phone('1002')];
+    const talk = await callAndTalk(ada, charles);
+    const first = zoneOf(ada);
+    const [dead] = rtpengineAt(ng[first]);
+    process.kill(dead!, 'SIGKILL');
+    await hearEachOther(talk, 50, 30_000);
+    expect([zoneOf(ada), zoneOf(charles)]).toEqual([1 - first, 1 - first]);
+    await expect.poll(() => rtpengineAt(ng[first]), { timeout: 10_000 }).not.toContain(dead);
+    await expect.poll(() => rtpengineAt(ng[first]).length, { timeout: 10_000 }).toBe(1);
+
+    // The calls' present zone dies, and they come back to the one that was started again.
+    await twinline.twinline('kill', 'zone', ['a', 'b'][1 - first]!);
+    await hearEachOther(talk, 50, 30_000);
+    expect([zoneOf(ada), zoneOf(charles)]).toEqual([first, first]);
+    expect(rtpengineAt(ng[1 - first]!)).toEqual([]);
+    await talk.caller.bye();
+    await talk.callee.ended();
+
+    await crowd.leave();
+    await twinline.stop();
+    expect(ng.flatMap((port) => rtpengineAt(port))).toEqual([]);
   });
 });

@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync } from 'node:fs';
 import { type Bencoded, NgClient } from '../../src/media/index.ts';
 import { systemClock, systemRandom } from '../../src/native/index.ts';
 import type { SrtpSuite } from '../../src/sdp/index.ts';
@@ -80,6 +81,22 @@ export class Rtpengine {
     this.#client.close();
     await this.#peer.stop();
   }
+}
+
+/** The processes that take commands of ng at that port of 127.0.0.1, whoever started them. */
+export function rtpengineAt(port: number): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => {
+      try {
+        const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+        return words.includes(`--listen-ng=127.0.0.1:${port}`);
+      } catch {
+        // It ended while we looked.
+        return false;
+      }
+    });
 }
 
 let calls = 0;

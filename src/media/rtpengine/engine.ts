@@ -75,6 +75,11 @@ export class RtpengineEngine implements Engine {
     return this.#draining || this.#away;
   }
 
+  /** It does not answer. */
+  get away(): boolean {
+    return this.#away;
+  }
+
   get draining(): boolean {
     return this.#draining;
   }
@@ -187,6 +192,11 @@ export class RtpengineEngine implements Engine {
     } finally {
       this.#watching = false;
     }
+  }
+
+  /** It is known to have ended: nothing that it had is left. */
+  ended(): void {
+    this.#turn(true);
   }
 
   /** Leaves in rtpengine what phones still hear each other by; it ends by itself when they stop. */
