@@ -1,7 +1,16 @@
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
 
-export type Role = 'launcher' | 'control' | 'supervisor' | 'edge' | 'switch' | 'media' | 'server';
+export type Role =
+  | 'launcher'
+  | 'control'
+  | 'supervisor'
+  | 'edge'
+  | 'switch'
+  | 'media'
+  | 'rtpengine'
+  | 'server';
 
 export interface ServerProcess {
   readonly pid: number;
@@ -31,10 +40,9 @@ export function processesBelow(launcher: number): ServerProcess[] {
     const words = commandOf(pid);
     if (words.length === 0) continue;
     const verb = words.findIndex((word) => Object.hasOwn(ROLES, word));
+    const role = path.basename(words[0]!) === 'rtpengine' ? 'rtpengine' : 'launcher';
     found.push(
-      verb < 0
-        ? { pid, role: 'launcher', id: 'launcher' }
-        : { pid, role: ROLES[words[verb]!]!, id: words[verb + 1] ?? '' },
+      verb < 0 ? { pid, role, id: role } : { pid, role: ROLES[words[verb]!]!, id: words[verb + 1] ?? '' },
     );
     open.push(...childrenOf(pid));
   }

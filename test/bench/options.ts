@@ -22,6 +22,7 @@ Measures CPU, memory, loss and gaps. Starts an installation of its own, unless -
   --runs N                how often to measure; medians are given (default 1, failover and switch 5, transcode and mix 3)
   --no-checkpoints        running calls are not written to the state: what survival costs (calls)
   --state redis           our own installation keeps its state in a Redis of its own (failover, calls, register, idle)
+  --media rtpengine       our own installation has Debian's rtpengine relay, which it starts (relay)
   --target HOST:PORT      another server, UDP; it has the users 1001 to 1010 with the passwords demo-1001 … and passes calls between them
   --pids 1,2,3            its processes, whose CPU is read
   --json                  one object with the figures on the last line, nothing else
@@ -57,6 +58,8 @@ export interface BenchOptions {
   readonly pids: readonly number[];
   readonly json: boolean;
   readonly vs?: 'rtpengine';
+  /** Whose relay our own installation has. */
+  readonly media: 'own' | 'rtpengine';
 }
 
 /** Throws an Error with a sentence for the user. Undefined: help was asked for. */
@@ -76,6 +79,7 @@ export function parseOptions(argv: readonly string[]): BenchOptions | undefined 
       target: { type: 'string' },
       pids: { type: 'string' },
       vs: { type: 'string' },
+      media: { type: 'string', default: 'own' },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -98,6 +102,9 @@ export function parseOptions(argv: readonly string[]): BenchOptions | undefined 
     throw new Error('failover kills processes of an installation of its own: it takes no --target');
   if (values.vs !== undefined && (values.vs !== 'rtpengine' || bench !== 'relay' || values.target))
     throw new Error('--vs rtpengine belongs to relay, without --target');
+  const { media } = values;
+  if (media !== 'own' && (media !== 'rtpengine' || bench !== 'relay' || values.target || values.vs))
+    throw new Error('--media rtpengine belongs to relay, without --target and --vs');
   return {
     bench,
     ...number('calls', values.calls, 1, 10_000),
@@ -107,6 +114,7 @@ export function parseOptions(argv: readonly string[]): BenchOptions | undefined 
     ...(values.srtp === undefined ? {} : { srtp: values.srtp as SrtpSuite }),
     what,
     state,
+    media,
     checkpoints: !values['no-checkpoints'],
     ...target(values.target),
     pids: (values.pids ?? '')

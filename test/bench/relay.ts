@@ -15,7 +15,9 @@ export const relay: Bench = async (server, options, say) => {
   const streams = await Streams.start();
   const processes = server.processes();
   // Of another server we cannot tell which process relays: all of them count.
-  const relaying = processes.filter(({ role }) => role === 'media' || role === 'server');
+  const relaying = processes.filter(
+    ({ role }) => role === 'media' || role === 'rtpengine' || role === 'server',
+  );
   const pids = processes.map(({ pid }) => pid);
   const talks = await setUpTalks(server, streams, calls, srtp);
   try {

@@ -23,7 +23,7 @@ export interface Server {
 /** Wide enough for a thousand calls; a port that someone else has is passed over. */
 const MEDIA_PORTS = '20000-32767';
 
-export async function openServer({ target, pids, state, checkpoints }: BenchOptions): Promise<Server> {
+export async function openServer({ target, pids, state, checkpoints, media }: BenchOptions): Promise<Server> {
   if (target !== undefined) {
     return {
       ...target,
@@ -36,7 +36,7 @@ export async function openServer({ target, pids, state, checkpoints }: BenchOpti
   const redis = state === 'redis' ? await RedisServer.start() : undefined;
   const directory = mkdtempSync(path.join(tmpdir(), 'twinline-bench-'));
   const topology = path.join(directory, 'topology.yaml');
-  writeFileSync(topology, topologyText(redis, checkpoints));
+  writeFileSync(topology, topologyText(redis, checkpoints, media));
   const own = await Installation.start({ topology, arguments: ['--media-ports', MEDIA_PORTS] });
   const { launcher } = planOf(own);
   return {
@@ -55,8 +55,14 @@ export async function openServer({ target, pids, state, checkpoints }: BenchOpti
 }
 
 /** That of `scripts/up`; with Redis it names our own. */
-function topologyText(redis: RedisServer | undefined, checkpoints: boolean): string {
-  const local = readFileSync(path.join(ROOT, 'sip-zones/local.yaml'), 'utf8');
+function topologyText(
+  redis: RedisServer | undefined,
+  checkpoints: boolean,
+  media: BenchOptions['media'],
+): string {
+  const file = media === 'rtpengine' ? 'sip-zones/rtpengine.yaml' : 'sip-zones/local.yaml';
+  // Its ports of ng lie among those of media here.
+  const local = readFileSync(path.join(ROOT, file), 'utf8').replace(/127\.0\.0\.1:2222/g, '127.0.0.1:1998');
   const state = [
     `engine: ${redis === undefined ? 'lmdb' : 'redis'}`,
     ...(redis === undefined ? [] : [`url: "redis://127.0.0.1:${redis.port}"`]),
