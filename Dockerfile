@@ -16,6 +16,7 @@ COPY --from=build /opt/twinline/node_modules ./node_modules
 COPY --from=build /opt/twinline/dist ./dist
 COPY config ./config
 COPY sip-zones ./sip-zones
+COPY sounds ./sounds
 VOLUME /var/lib/twinline
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["node", "dist/cli/main.js"]

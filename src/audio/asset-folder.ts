@@ -61,6 +61,22 @@ export function assetFolder(folder: string): AssetStore {
   };
 }
 
+/** The first folder that has the name. What each said is told when none has. */
+export function assetFolders(folders: readonly string[]): AssetStore {
+  const stores = folders.map(assetFolder);
+  return {
+    async read(name, mostBytes, known) {
+      const missing: string[] = [];
+      for (const store of stores) {
+        const found = await store.read(name, mostBytes, known);
+        if (found.ok || found.error.code !== 'asset_missing') return found;
+        missing.push(found.error.message);
+      }
+      return failed({ code: 'asset_missing', message: missing.join('; ') });
+    },
+  };
+}
+
 const refused = (name: string): Result<never, AudioProblem> =>
   failed({
     code: 'asset_refused',

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { hasFfmpeg, soundFile } from '../../test/support/sound-files.ts';
 import { ok, seededRandom, VirtualClock } from '../base/index.ts';
-import { assetFolder } from './asset-folder.ts';
+import { assetFolder, assetFolders } from './asset-folder.ts';
 import { createAssets } from './assets.ts';
 import { availableCodecs } from './codecs.ts';
 import { decodeFile } from './decode-file.ts';
@@ -227,6 +227,24 @@ test('a name leads to no file outside of the folder', async () => {
   });
 });
 
+test('of several folders the first that has the name gives the file; what leads out of one is looked for in no other', async () => {
+  const [first, second] = ['first', 'second'].map((name) => mkdtempSync(join(folder, `${name}-`)));
+  writeFileSync(join(second!, 'tune.wav'), 'theirs');
+  writeFileSync(join(second!, 'outside.wav'), 'theirs');
+  const store = assetFolders([join(folder, 'not-there'), first!, second!]);
+  const text = async (name: string): Promise<string> => {
+    const read = await store.read(name, 100);
+    return read.ok ? Buffer.from((read.value as { bytes: Uint8Array }).bytes).toString() : read.error.code;
+  };
+  expect(await text('tune.wav')).toBe('theirs');
+  writeFileSync(join(first!, 'tune.wav'), 'ours');
+  expect(await text('tune.wav')).toBe('ours');
+  expect(await text('none.wav')).toBe('asset_missing');
+  symlinkSync(join(folder, 'elsewhere.wav'), join(first!, 'outside.wav'));
+  writeFileSync(join(folder, 'elsewhere.wav'), 'secret');
+  expect(await text('outside.wav')).toBe('asset_refused');
+});
+
 test('an asset is decoded once for all who wait, kept within the bound, and read anew when the file has changed', async () => {
   const root = mkdtempSync(join(folder, 'cache-'));
   let decodings = 0;
@@ -303,7 +321,7 @@ test('a playback of a file, keys and a spoken text is ready together, and heard 
   writeFileSync(join(root, 'ramp.wav'), ownWav(ramp));
   const sounds = openSounds({
     clock: new VirtualClock(),
-    folder: root,
+    folders: [root],
     decode: decodeFile,
     speech: { speak: async (text) => ok({ name: text, bytes: ownWav(new Int16Array(3200).fill(1000)) }) },
   });

@@ -1,5 +1,5 @@
 import type { Clock } from '../base/index.ts';
-import { assetFolder } from './asset-folder.ts';
+import { assetFolders } from './asset-folder.ts';
 import { createAssets } from './assets.ts';
 import type { DecodeFile } from './decode-file.ts';
 import { openDecodeThread } from './decode-thread.ts';
@@ -9,8 +9,8 @@ import { createSpeech, type SpeechEngine } from './speech.ts';
 
 export interface SoundsOptions {
   readonly clock: Clock;
-  /** Where assets lie. It need not exist yet: then none is found. */
-  readonly folder: string;
+  /** Where assets lie, those before going before those behind. A folder need not exist yet: then none is found there. */
+  readonly folders: readonly string[];
   /** Default: espeak-ng of this machine. */
   readonly speech?: SpeechEngine;
   readonly espeak?: Omit<EspeakOptions, 'clock'>;
@@ -25,10 +25,10 @@ export interface Sounds extends PlaybackParts {
 
 /** Everything that a playback may need of a machine: files below a folder, texts spoken, both decoded beside the packets. */
 export function openSounds(options: SoundsOptions): Sounds {
-  const { clock, folder } = options;
+  const { clock, folders } = options;
   const thread = options.decode === undefined ? openDecodeThread({ clock }) : undefined;
   const decode = thread?.decode ?? (options.decode as DecodeFile);
-  const assets = createAssets({ store: assetFolder(folder), decode });
+  const assets = createAssets({ store: assetFolders(folders), decode });
   const engine = options.speech ?? espeakSpeech({ clock, ...options.espeak });
   const speech = createSpeech({ engine, decode });
   return {

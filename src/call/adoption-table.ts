@@ -165,6 +165,7 @@ const mediaFields: Table<keyof LegMedia> = {
   unanswered: "answered when the other side's answer comes",
   agreed: plain,
   direction: plain,
+  holds: 'the music is put again with the stream of the held end, and goes on where it is',
   codecs: plain,
   ptimeMs: plain,
   maxptimeMs: plain,

@@ -10,6 +10,7 @@ import { answerInvite, showTalkState } from './answer.ts';
 import { CANCEL_WAIT_MS, cancelInvite, endCall } from './end.ts';
 import { isLeftUnanswered, refusedChange, withoutRefused } from './end-to-end.ts';
 import { collision } from './glare.ts';
+import { heldTerms } from './hold-music.ts';
 import type { ClientRequest, Leg, ServerRequest } from './model.ts';
 import { readOffer } from './negotiate.ts';
 import { giveAnswer } from './negotiate-answer.ts';
@@ -68,7 +69,7 @@ export function renegotiate(work: Work, leg: Leg, server: ServerRequest, request
     answerHere(work, leg, server, session.headers);
     return;
   }
-  passOn(work, leg, server, other, offer.value);
+  passOn(work, leg, server, other, heldTerms(work, leg, other, offer.value));
 }
 
 /** What is agreed stays; only this leg's address, keys or session timer are renewed. */

@@ -255,6 +255,8 @@ export interface LegMedia {
   agreed: boolean;
   /** Ours, as in our last agreed description. */
   direction: Direction;
+  /** The peer wants to hear nothing for now, which it did before: it holds the other end. */
+  holds?: true;
   codecs: readonly StreamCodec[];
   /** As in our last description. */
   ptimeMs?: number;

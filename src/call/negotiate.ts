@@ -130,6 +130,10 @@ export function agree(
   codecs: readonly Codec[],
   direction: Direction,
 ): void {
+  const listens = direction === 'sendrecv' || direction === 'sendonly';
+  if (listens) delete media.holds;
+  // Who has never listened, such as a machine that only speaks, does not hold by going on so.
+  else if (media.agreed && media.direction !== direction) media.holds = true;
   media.agreed = true;
   media.codecs = codecs;
   media.direction = direction;

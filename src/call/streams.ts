@@ -1,5 +1,6 @@
 import { BUNDLE_ID_LENGTH, type BundleId } from '../base/index.ts';
 import type { StreamCodec, StreamSpec } from '../media/index.ts';
+import { holdMusicOn } from './hold-music.ts';
 import type { Leg, LegMedia } from './model.ts';
 import { DEFAULT_PACKET_MS, packetMsFor } from './packet-time.ts';
 import { dtlsTermsOf } from './webrtc.ts';
@@ -28,6 +29,7 @@ function streamSpec(work: Work, leg: Leg, id: StreamSpec['id']): StreamSpec {
   const media = leg.media.renewal === undefined ? leg.media : bare(leg.media);
   const dtls = dtlsTermsOf(leg.media);
   const packetMs = packetMsFor(media.packetTimes ?? {});
+  const plays = leg.media.renewal === undefined ? holdMusicOn(work, leg) : undefined;
   return {
     id,
     call: work.call.id,
@@ -50,6 +52,7 @@ function streamSpec(work: Work, leg: Leg, id: StreamSpec['id']): StreamSpec {
     ...(media.fax === undefined ? {} : { udptl: true }),
     ...(media.source === undefined ? {} : { source: media.source }),
     ...(media.endToEnd === undefined ? {} : { opaque: true }),
+    ...(plays === undefined ? {} : { plays }),
   };
 }
 

@@ -4,6 +4,9 @@ import { join } from 'node:path';
 /** Where `package.json`, `config` and `sip-zones` lie: two levels above `dist/cli` and `src/cli` alike. */
 export const packageRoot = join(import.meta.dirname, '..', '..');
 
+/** Sounds that come with us. */
+export const shippedSounds = join(packageRoot, 'sounds');
+
 export const defaultTopology = join(packageRoot, 'sip-zones', 'local.yaml');
 export const defaultConfig = join(packageRoot, 'config', 'demo');
 

@@ -3,6 +3,7 @@ import { isIPv6 } from 'node:net';
 import { openSounds } from '../audio/index.ts';
 import type { MediaId } from '../base/index.ts';
 import { type MediaProcess, startMedia, startRtpengineMedia } from '../media/index.ts';
+import { shippedSounds } from './package-root.ts';
 import { assetDir, dtlsCertificateFiles, mediaSocket, mirrorSocket } from './paths.ts';
 import { doorOf, placeOf } from './places.ts';
 import { type ProcessContext, zoneNamed, zoneOfMedia } from './process-context.ts';
@@ -22,7 +23,7 @@ export async function startOurs(context: ProcessContext, id: string): Promise<St
   // The twin's media process of the same place stands by for this one.
   const twinZone = zoneNamed(plan, zone.twin);
   const twin = twinZone.media[index];
-  const sounds = openSounds({ clock, folder: assetDir(plan.data) });
+  const sounds = openSounds({ clock, folders: [assetDir(plan.data), shippedSounds] });
   const media = await startMedia({
     id: id as MediaId,
     addresses: isIPv6(address) ? { 6: address } : { 4: address },

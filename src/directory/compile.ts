@@ -35,6 +35,7 @@ export function compileAccount(config: AccountFile): AccountDraft {
         mode: entry.ring?.mode ?? defaults.ring?.mode ?? 'all',
         maxWaitSec: entry.ring?.['max-wait-sec'] ?? defaults.ring?.['max-wait-sec'] ?? DEFAULT_MAX_WAIT_SEC,
       },
+      ...(entry['hold-music'] === undefined ? {} : { holdMusic: entry['hold-music'] }),
     });
     for (const device of entries) {
       const sipUser = sipUserOf(device);
@@ -66,6 +67,8 @@ export function compileAccount(config: AccountFile): AccountDraft {
     requireMediaEncryption: site['require-media-encryption'] ?? false,
     prefer256: site['prefer-256'] ?? false,
     ...(site['end-to-end-encryption'] === undefined ? {} : { endToEnd: site['end-to-end-encryption'] }),
+    ...(site['hold-music'] === undefined ? {} : { holdMusic: site['hold-music'] }),
+    ...(site['personal-hold-music'] === true ? { personalHoldMusic: true as const } : {}),
     ...(site.zone === undefined ? {} : { zone: site.zone }),
   }));
   const lock = config['region-lock'];

@@ -158,6 +158,25 @@ describe('mistakes', () => {
     expect(read.ok && read.value.sites.map(({ endToEnd }) => endToEnd)).toEqual(['required']);
   });
 
+  test('a site has music on hold, a file or none, and may leave it to its users', async () => {
+    const music = (text: string): string => HEAD.replace('1000-1999 }', `1000-1999, ${text} }`);
+    const because = 'must be the name of a file below the folder of assets, such as music/waltz.mp3, or none';
+    for (const name of ['../secret.wav', '/etc/passwd', 'a//b.wav', './b.wav', 'a/..'])
+      expect(await problemsOf(music(`hold-music: ${name}`)), name).toEqual([
+        `1.yaml:4: "hold-music" ${because}, not "${name}"`,
+      ]);
+    const folder = await mkdtemp(join(dir, 'm-'));
+    const user =
+      'users:\n  - { extension: 1001, name: Ada, site: main, password: x, hold-music: ada..1.mp3 }\n';
+    const site = music('hold-music: music/waltz.mp3, personal-hold-music: yes');
+    await writeFile(join(folder, '1.yaml'), `${site}${user}`);
+    const read = await readAccountConfig(folder);
+    expect(read.ok && read.value.sites).toMatchObject([
+      { holdMusic: 'music/waltz.mp3', personalHoldMusic: true },
+    ]);
+    expect(read.ok && read.value.users).toMatchObject([{ holdMusic: 'ada..1.mp3' }]);
+  });
+
   test('several devices need names and SIP users of their own', async () => {
     expect(
       await problemsOf(`${HEAD}users:

@@ -17,6 +17,11 @@ const domain = () =>
 
 const digest = () => list(oneOf(['MD5', 'SHA-256']), 2).min(1, 'must name MD5, SHA-256 or both');
 const media = () => oneOf(['app', 'browser', 'desk-128', 'desk-256', 'trunk', 'plain']);
+const holdMusic = () =>
+  matching(
+    /^(?!.*(?:^|\/)\.{0,2}(?:\/|$))[^\\\0]{1,255}$/,
+    'the name of a file below the folder of assets, such as music/waltz.mp3, or none',
+  );
 const maxBindings = () => wholeNumber(1, 50);
 const ring = () =>
   record({ mode: oneOf(['all', 'in-order']).optional(), 'max-wait-sec': wholeNumber(5, 60).optional() });
@@ -58,6 +63,8 @@ export const accountSchema = record({
       'require-media-encryption': yesNo().optional(),
       'prefer-256': yesNo().optional(),
       'end-to-end-encryption': oneOf(['refused', 'allowed', 'required']).optional(),
+      'hold-music': holdMusic().optional(),
+      'personal-hold-music': yesNo().optional(),
       zone: identifier().optional(),
     }),
     1000,
@@ -69,6 +76,7 @@ export const accountSchema = record({
       name: text(),
       site: identifier(),
       ring: ring().optional(),
+      'hold-music': holdMusic().optional(),
       'sip-user': sipUser().optional(),
       ...credential,
       digest: digest().optional(),

@@ -25,6 +25,10 @@ export interface Site {
   readonly prefer256: boolean;
   /** PH-SEC-07. Absent: allowed. */
   readonly endToEnd?: EndToEndPolicy;
+  /** What its users' calls hear on hold (PH-CALL-05): a file among the assets, or `none`. Absent: the music that ships with us. */
+  readonly holdMusic?: string;
+  /** A user may have another. */
+  readonly personalHoldMusic?: true;
   /** PH-ZONE-13: a zone of the pair that its phones connect to. Absent: the topology's first data centre. */
   readonly zone?: string;
 }
@@ -39,6 +43,8 @@ export interface User {
   readonly displayName: string;
   /** PH-CALL-07. */
   readonly ring: { readonly mode: 'all' | 'in-order'; readonly maxWaitSec: number };
+  /** As the site's; heard where the site allows it. */
+  readonly holdMusic?: string;
 }
 
 /** A SIP credential and what the phones that use it can do. Several phones may register with one (PH-DEVICE-08). */

@@ -237,6 +237,11 @@ export class CallTable {
     }
     const running = this.#byStream.get(event.stream);
     if (running === undefined) return;
+    if (event.type === 'played' && event.outcome === 'failed')
+      this.#options.log.warn(
+        { call: running.id, stream: event.stream, problem: event.problem },
+        'call.playback_failed',
+      );
     const knew = isOneWay(running.call);
     void this.handle(running, { type: 'media-event', event });
     if (!knew && isOneWay(running.call))

@@ -307,7 +307,7 @@ function moduleDirectory(): string {
 }
 
 /** A WAV file of 16 bit and 8 kHz. */
-function toneFile(toneHz: number, seconds: number): Buffer {
+export function toneFile(toneHz: number, seconds: number): Buffer {
   const samples = SAMPLE_RATE_HZ * seconds;
   const file = Buffer.alloc(44 + 2 * samples);
   file.write('RIFF', 0);

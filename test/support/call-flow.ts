@@ -46,6 +46,7 @@ export interface PersonOptions {
   /** Its Contact is below `.invalid`, as browsers' are. */
   readonly browser?: boolean;
   readonly ring?: User['ring'];
+  readonly holdMusic?: string;
   /** Its phones can encrypt end to end, and say so in their Contacts; a number: only so many of them, the first ones. */
   readonly endToEnd?: boolean | number;
   /** How many phones the person has registered. */
@@ -59,9 +60,7 @@ export interface PersonOptions {
 export interface CallFlowOptions {
   readonly people?: Record<string, PersonOptions>;
   readonly regionLock?: string;
-  readonly sites?: Partial<
-    Record<string, Partial<Pick<Site, 'prefer256' | 'requireMediaEncryption' | 'endToEnd'>>>
-  >;
+  readonly sites?: Partial<Record<string, Partial<Omit<Site, 'id'>>>>;
   /** After every step the owner dies: its commands are carried out again, then the call is told that it was adopted. */
   readonly adoptAfterEachStep?: boolean;
   /** Sees what a switch would store after each step. */
@@ -541,16 +540,17 @@ function snapshotOf(
       id: name,
       name,
       code: String(80 + at),
-      requireMediaEncryption: sites[name]?.requireMediaEncryption ?? false,
-      prefer256: sites[name]?.prefer256 ?? false,
-      ...(sites[name]?.endToEnd === undefined ? {} : { endToEnd: sites[name].endToEnd }),
+      requireMediaEncryption: false,
+      prefer256: false,
+      ...sites[name],
     })),
-    users: entries.map(([name, { extension, site = 'north', ring }]) => ({
+    users: entries.map(([name, { extension, site = 'north', ring, holdMusic }]) => ({
       id: `user-${name}` as UserId,
       siteId: site,
       extension,
       displayName: name.slice(0, 1).toUpperCase() + name.slice(1),
       ring: ring ?? { mode: 'all', maxWaitSec: 30 },
+      ...(holdMusic === undefined ? {} : { holdMusic }),
     })),
     devices: entries.map(([name, { extension, profile = 'plain' }]) => ({
       id: `device-${name}` as DeviceId,

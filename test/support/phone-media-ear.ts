@@ -31,7 +31,7 @@ import {
   type TelephoneEventState,
 } from '../../src/rtp/index.ts';
 import type { Codec } from '../../src/sdp/index.ts';
-import { type Law, type Mark, readMark, strongestTone } from './tone.ts';
+import { type Law, levelOf, type Mark, readMark, strongestTone } from './tone.ts';
 
 /** What came of one packet that was taken. */
 export interface HeardPacket {
@@ -219,6 +219,12 @@ export class Ear {
   toneHz(): number | undefined {
     const audio = this.codecs.find(({ name }) => name === 'pcmu' || name === 'pcma');
     return audio && strongestTone(this.#recent, audio.name as Law);
+  }
+
+  /** Root mean square of the last 300 ms of G.711, in steps of a 16-bit sample; 0 when nothing came. */
+  level(): number {
+    const audio = this.codecs.find(({ name }) => name === 'pcmu' || name === 'pcma');
+    return audio === undefined ? 0 : levelOf(this.#recent, audio.name as Law);
   }
 
   #estimate(ssrc: number, sequence: number): number {

@@ -36,6 +36,8 @@ export interface PhoneMediaStats extends EarStats {
   /** Packets by the number of the phone that said them. */
   readonly heardFrom: Readonly<Record<number, number>>;
   readonly toneHz: number | undefined;
+  /** Root mean square of what was heard last, in steps of a 16-bit sample. */
+  readonly level: number;
   readonly digits: string;
   readonly ssrcs: readonly number[];
   readonly packetsSent: number;

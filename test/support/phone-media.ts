@@ -258,6 +258,7 @@ export class PhoneAudio implements PhoneMedia {
       sender: this.voice.options.sender,
       heardFrom: Object.fromEntries(this.ear.senders),
       toneHz: this.ear.toneHz(),
+      level: this.ear.level(),
       digits: this.ear.digits.join(''),
       ssrcs: this.ear.ssrcs,
       packetsSent: this.voice.packetsSent,

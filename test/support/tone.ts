@@ -41,15 +41,19 @@ export function writeTone(packet: Buffer, at: number, law: Law, toneHz: number, 
 }
 
 /** The strongest tone of some payloads in a row, in steps of 25 Hz; undefined when no tone stands out. */
-export function strongestTone(payloads: readonly Buffer[], law: Law): number | undefined {
-  const decode = law === 'pcmu' ? decodeMu : decodeA;
-  const samples: number[] = [];
-  // The mark is no sound.
-  for (const payload of payloads) {
-    for (let i = 0; i < payload.length; i++) samples.push(i < MARK_LENGTH ? 0 : decode(payload[i]!));
-  }
-  return toneOf(samples);
+export const strongestTone = (payloads: readonly Buffer[], law: Law): number | undefined =>
+  toneOf(samplesOf(payloads, law));
+
+/** Root mean square of some payloads; 0 of none. */
+export function levelOf(payloads: readonly Buffer[], law: Law): number {
+  const samples = samplesOf(payloads, law);
+  const energy = samples.reduce((sum, sample) => sum + sample * sample, 0);
+  return samples.length === 0 ? 0 : Math.sqrt(energy / samples.length);
 }
+
+/** The mark is no sound. */
+const samplesOf = (payloads: readonly Buffer[], law: Law): number[] =>
+  payloads.flatMap((payload) => [...payload].map((code, at) => (at < MARK_LENGTH ? 0 : DECODE[law](code))));
 
 /** The same of samples at 8 kHz. */
 export function toneOf(samples: readonly number[]): number | undefined {
@@ -112,3 +116,5 @@ export function decodeA(code: number): number {
   const magnitude = exponent === 0 ? mantissa : (mantissa + 256) << (exponent - 1);
   return (bits & 0x80) !== 0 ? magnitude : -magnitude;
 }
+
+const DECODE = { pcmu: decodeMu, pcma: decodeA } as const;
