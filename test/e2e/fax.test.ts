@@ -36,6 +36,7 @@ describe.skipIf(!hasFax || !hasFfmpeg)('alice’s fax machine sends bob’s a pa
     { onTestFinished }: TestContext,
     [alices, hers]: [string, Kind],
     [bobs, his]: [string, Kind],
+    way: { readonly losesOneOf?: number } = {},
   ): Promise<FaxCall> {
     const folder = new TemporaryDirectory('fax');
     onTestFinished(() => folder.remove());
@@ -43,8 +44,8 @@ describe.skipIf(!hasFax || !hasFfmpeg)('alice’s fax machine sends bob’s a pa
     const receives = `${folder.path}/received.tif`;
     const errorCorrection = true;
     const phones = await Promise.all([
-      registeredFax(twinline, alices, { kind: hers, calls: true, sends, errorCorrection }),
-      registeredFax(twinline, bobs, { kind: his, calls: false, receives, errorCorrection }),
+      registeredFax(twinline, alices, { kind: hers, calls: true, sends, errorCorrection, ...way }),
+      registeredFax(twinline, bobs, { kind: his, calls: false, receives, errorCorrection, ...way }),
     ]);
     for (const phone of phones) onTestFinished(() => phone.close());
     const alice = await phones[0]!.call(bobs);
@@ -80,6 +81,23 @@ describe.skipIf(!hasFax || !hasFfmpeg)('alice’s fax machine sends bob’s a pa
     expect((await turnToT38(call.bob)).status).toBe(488);
     await expectArrived(call);
     expect(faxOf(call.bob).isT38).toBe(false);
+  });
+
+  it.concurrent('by T.38 on a way that loses packets, as she asks; then it is sound again', async (test) => {
+    const call = await answered(test, ['1007', 'server'], ['1008', 'adapter'], { losesOneOf: 12 });
+    expect((await turnToT38(call.alice)).status).toBe(200);
+    const [alice, bob] = [faxOf(call.alice), faxOf(call.bob)];
+    await Promise.all([alice.ended, bob.ended]);
+    for (const { received } of [alice, bob]) {
+      expect(received.recovered).toBeGreaterThan(0);
+      expect(received).toMatchObject({ lost: 0, malformed: 0 });
+    }
+    alice.wantsT38 = false;
+    expect((await call.alice.reinvite()).status).toBe(200);
+    expect([alice.isT38, bob.isT38]).toEqual([false, false]);
+    const { framesHeard } = bob;
+    await bob.until(() => bob.framesHeard > framesHeard + 25);
+    await expectArrived(call);
   });
 
   it('by T.38, from an adapter to a server; a zone dies in the middle of the page', async (test) => {

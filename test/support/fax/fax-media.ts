@@ -27,6 +27,8 @@ export interface FaxMediaOptions extends FaxJob {
    * then; `sound`: knows nothing of T.38 and refuses it.
    */
   readonly kind: 'adapter' | 'server' | 'sound';
+  /** Of so many datagrams of T.38 that it sends one is lost on the way; absent: none. */
+  readonly losesOneOf?: number;
 }
 
 const FRAME_MS = 20;
@@ -53,6 +55,7 @@ export class FaxMedia implements PhoneMedia {
   /** The next offer is T.38. */
   wantsT38 = false;
   readonly received: UdptlReceiver;
+  framesHeard = 0;
   /** Frames of sound that did not come. */
   framesLost = 0;
   readonly #options: FaxMediaOptions;
@@ -67,6 +70,7 @@ export class FaxMedia implements PhoneMedia {
   readonly #frame = new Int16Array(FRAME_SAMPLES);
   readonly #changes = new Changes();
   #version = 0;
+  #packetsSent = 0;
   #sequence = 0;
   #heardSequence: number | undefined;
   #lastMs: number | undefined;
@@ -205,15 +209,19 @@ export class FaxMedia implements PhoneMedia {
     const ahead = this.#heardSequence === undefined ? 1 : (sequence - this.#heardSequence) & 0xffff;
     if (ahead === 0 || ahead > MOST_AHEAD) return;
     this.#heardSequence = sequence;
+    this.framesHeard++;
     this.framesLost += ahead - 1;
     // A modem loses its count of symbols when samples are left out.
     for (let i = 1; i < ahead; i++) this.#sound?.misses(FRAME_SAMPLES);
     this.#sound?.hears(Int16Array.from(this.#decoder.decode(packet, head, packet.length)));
+    this.#changes.tell();
   }
 
   #sendPacket(packet: Buffer, times: number): void {
     if (this.#remote === undefined || !this.#isT38 || this.#closed) return;
     const datagram = this.#sender.wrap(packet);
+    const { losesOneOf = Number.POSITIVE_INFINITY } = this.#options;
+    if (++this.#packetsSent % losesOneOf === 0) return;
     for (let i = 0; i < times; i++) this.#fax.send(datagram, this.#remote.port, this.#remote.address);
   }
 
