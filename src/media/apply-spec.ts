@@ -3,6 +3,7 @@ import { applyCredentials, closeIce, newIceAgent } from './ice.ts';
 import { startNewKey } from './numbering.ts';
 import { fillCodecTables } from './payload-types.ts';
 import type { SrtpKey, StreamSpec } from './protocol.ts';
+import { setReceptionAside } from './quality.ts';
 import { remoteAddresses } from './spec.ts';
 import type { Stream } from './stream.ts';
 
@@ -15,7 +16,7 @@ export function applySpec(stream: Stream, spec: StreamSpec, nowMs: number, first
   const wasSecured = stream.secured;
   stream.spec = spec;
   stream.secured = spec.sendKey !== undefined || spec.receiveKey !== undefined || spec.dtls !== undefined;
-  stream.udptl = spec.udptl === true;
+  takeFax(stream, spec.udptl === true);
   stream.negotiates = spec.ice !== undefined || spec.dtls !== undefined;
   const { clockRates, isTelephoneEvent, mayCarryFec } = stream;
   fillCodecTables(spec.codecs, clockRates, isTelephoneEvent, mayCarryFec, spec.opaque === true);
@@ -31,6 +32,12 @@ export function applySpec(stream: Stream, spec: StreamSpec, nowMs: number, first
     stream.rtp.signal(rtp, nowMs);
     stream.rtcp.signal(rtcp, nowMs);
   }
+}
+
+/** The audio's numbers and times may stand still while a fax takes its place: that is neither a gap nor jitter. */
+function takeFax(stream: Stream, isFax: boolean): void {
+  if (isFax !== stream.udptl) setReceptionAside(stream);
+  stream.udptl = isFax;
 }
 
 function takeSendKey(stream: Stream, key: SrtpKey | undefined): void {

@@ -232,6 +232,7 @@ describe('streams that nobody hears of any more', () => {
     const { core, clock, events } = newCore();
     await core.put(spec('s'), 'a1');
     await core.put(spec('held', { direction: 'inactive' }), 'a1');
+    await core.put({ ...spec('fax'), codecs: [], udptl: true }, 'a1');
     const at: number[] = [];
     for (let second = 1; second <= 100; second++) {
       clock.advance(1000);

@@ -171,7 +171,8 @@ export class MediaCore {
       const quietMs = nowMs - stream.lastHeardMs;
       if (nowMs >= stream.nextSilentEventMs) {
         if (quietMs >= limits.silentAfterMs) {
-          if (stream.receives && stream.spec.link === undefined)
+          // Who receives a page of a fax says nothing as long as that lasts (T.30).
+          if (stream.receives && !stream.udptl && stream.spec.link === undefined)
             event({ type: 'silent', stream: stream.id, forMs: Math.round(quietMs) });
           stream.nextSilentEventMs = nowMs + quietMs;
         } else stream.nextSilentEventMs = stream.lastHeardMs + limits.silentAfterMs;

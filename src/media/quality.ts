@@ -103,6 +103,12 @@ export function totalsOf({ quality, reception }: Pick<Stream, 'quality' | 'recep
   return totals;
 }
 
+/** What comes next is counted as if nothing had come before; the figures of both are told together. */
+export function setReceptionAside(stream: Pick<Stream, 'quality' | 'reception'>): void {
+  if (stream.reception !== undefined) addReception(stream.quality.before, stream.reception);
+  stream.reception = undefined;
+}
+
 export function addReception(totals: ReceptionTotals, reception: Reception): void {
   totals.expected += packetsExpected(reception);
   totals.lost += packetsLost(reception);

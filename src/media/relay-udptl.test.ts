@@ -4,6 +4,7 @@ import { PacketPath, rtpPacket } from '../../test/support/packet-path.ts';
 import { spec } from '../../test/support/stream-spec.ts';
 import { parseAddress } from '../native/index.ts';
 import { applyState, stateOf } from './record.ts';
+import { reportOn } from './report.ts';
 import { checkSpec } from './spec.ts';
 import { prepare } from './take-over.ts';
 
@@ -67,6 +68,36 @@ describe('a fax by T.38', () => {
     expect(path.turn('bob', rtpPacket({}), BOB)).toEqual([]);
     path.put(spec('alice', { port: 5000, source: 'bob' }));
     expect(path.turn('bob', rtpPacket({ sequence: 2 }), BOB)).toHaveLength(1);
+  });
+
+  test('is no gap and no jitter of the audio before and after, and has its part in the bit rate', () => {
+    const path = new PacketPath();
+    path.put(spec('alice', { port: 5000, source: 'bob' }));
+    path.put(spec('bob', { port: 6000, source: 'alice' }));
+    let sequence = 0;
+    const speak = (): void => {
+      for (let i = 0; i < 100; i++) {
+        path.nowMs += 20;
+        path.turn('alice', rtpPacket({ sequence: ++sequence, payload: Buffer.alloc(160) }), ALICE);
+      }
+    };
+    speak();
+    path.put(fax('alice', 5000, 'bob'));
+    path.put(fax('bob', 6000, 'alice'));
+    for (let i = 0; i < 1_000; i++) {
+      path.nowMs += 30;
+      path.turn('alice', datagram(i), ALICE);
+    }
+    path.put(spec('alice', { port: 5000, source: 'bob' }));
+    path.put(spec('bob', { port: 6000, source: 'alice' }));
+    speak();
+    const { received, packetsLost } = reportOn(path.stream('alice'));
+    expect(packetsLost).toBe(0);
+    expect(received).toMatchObject({ jitterMs: { worst: 0 }, longestGapMs: 20 });
+    expect(received!.mos).toBeGreaterThan(4);
+    // 4 s of 80 kbit/s, 30 s of 12.3.
+    expect(received!.bitsPerSecond).toBeGreaterThan(18_000);
+    expect(received!.bitsPerSecond).toBeLessThan(22_000);
   });
 
   test('goes on at the process that takes over, to where the peer was learned to be', () => {

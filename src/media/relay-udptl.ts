@@ -5,6 +5,8 @@ import type { Stream } from './stream.ts';
 
 /** A sequence number, the length of a primary packet of an octet at least, and the octet (ITU-T T.38, Annex D). */
 const LEAST_OCTETS = 4;
+/** As with audio: who sends nothing for so long pauses. */
+const PAUSE_MS = 1000;
 
 /**
  * Fax by T.38 (PH-TRUNK-27): a datagram of UDPTL, whatever is in it, goes on to whoever hears this peer. It has numbers and redundancy of its
@@ -34,6 +36,9 @@ export function relayUdptl(
   if (!wasConfirmed) port.note(stream);
   counts.packetsReceived++;
   counts.octetsReceived += length;
+  // The bit rate is that of the whole call (PH-QOS-05).
+  const gapMs = nowMs - stream.lastHeardMs;
+  if (gapMs < PAUSE_MS) stream.quality.before.activeMs += gapMs;
   stream.lastHeardMs = nowMs;
   stream.changedSinceProgress = true;
   if (!stream.receives) return;

@@ -26,7 +26,7 @@ import { circles, heedCollision } from './collision.ts';
 import { receiveShared } from './negotiation.ts';
 import { anchor, noteSent, plainIndex, RENUMBERED, takesSsrc, unanchor } from './numbering.ts';
 import type { MediaEvent } from './protocol.ts';
-import { addReception } from './quality.ts';
+import { setReceptionAside } from './quality.ts';
 import { relayRtcp } from './relay-rtcp.ts';
 import { relayUdptl } from './relay-udptl.ts';
 import type { Counts, Stream } from './stream.ts';
@@ -374,7 +374,7 @@ function countReception(
     countPacket(reception, sequence, timestamp, nowMs);
     return;
   }
-  if (reception !== undefined) addReception(stream.quality.before, reception);
+  setReceptionAside(stream);
   stream.reception = newReception(ssrc, clockRateHz, sequence, timestamp, nowMs);
 }
 

@@ -98,6 +98,13 @@ describe.skipIf(!hasFax || !hasFfmpeg)('alice’s fax machine sends bob’s a pa
     const { framesHeard } = bob;
     await bob.until(() => bob.framesHeard > framesHeard + 25);
     await expectArrived(call);
+    const record = () => callRecords(twinline).find(({ from }) => from.user === '1007');
+    await test.expect.poll(record, { timeout: 10_000 }).toBeDefined();
+    for (const { media, silentForMs } of record()!.legs) {
+      expect(silentForMs).toBeUndefined();
+      // The fax lasts 20 s at least, and is no gap.
+      expect(media!.received!.longestGapMs).toBeLessThan(10_000);
+    }
   });
 
   it('by T.38, from an adapter to a server; a zone dies in the middle of the page', async (test) => {
