@@ -4,6 +4,7 @@ import path from 'node:path';
 import { registerCallees, usersFile } from './calls.ts';
 import { sample, usedBetween } from './cpu.ts';
 import { type Bench, delay } from './measure.ts';
+import { refusedCalls } from './refused.ts';
 import { calleeScenario, callerScenario, Sipp, type SippResult } from './sipp.ts';
 import { Streams } from './streams.ts';
 import { rounded, table } from './table.ts';
@@ -83,7 +84,7 @@ export const overload: Bench = async (server, options, say) => {
       failed: over.failed,
       calmFailed: calm.failed + calm.refused,
       cpuUsPerCallCalm: rounded(usPerCall),
-      // Accepted calls are cheaper under load than when it is calm, so what a refusal costs cannot be told apart from here.
+      // Of accepted and refused ones together: accepted calls are cheaper under load than when it is calm.
       cpuPercent: rounded(used.totalUs / lastedMs / 10),
       packetsSent: heard.sent,
       packetsLost: Math.max(0, heard.sent - heard.received),
@@ -92,6 +93,8 @@ export const overload: Bench = async (server, options, say) => {
       heldCallsEnded: talks.talks.filter(({ caller, callee: other }) => caller.ended || other.ended).length,
       recoverySec: after.lastRefusedSec,
       failedAfter: after.failed,
+      // Beside another server's processes ours would tell nothing.
+      ...(server.own !== undefined && (await refusedCalls(options, TIMES * rate, say))),
     };
     say(
       `${TIMES} × ${rate} calls/s for ${seconds} s beside ${held} calls with audio\n${table(['', ''], Object.entries(figures))}\n` +

@@ -23,7 +23,11 @@ export interface Server {
 /** Wide enough for a thousand calls; a port that someone else has is passed over. */
 const MEDIA_PORTS = '20000-32767';
 
-export async function openServer({ target, pids, state, checkpoints, media }: BenchOptions): Promise<Server> {
+/** With `edit` our own is of another topology. */
+export async function openServer(
+  { target, pids, state, checkpoints, media }: BenchOptions,
+  edit: (topology: string) => string = (topology) => topology,
+): Promise<Server> {
   if (target !== undefined) {
     return {
       ...target,
@@ -36,7 +40,7 @@ export async function openServer({ target, pids, state, checkpoints, media }: Be
   const redis = state === 'redis' ? await RedisServer.start() : undefined;
   const directory = mkdtempSync(path.join(tmpdir(), 'twinline-bench-'));
   const topology = path.join(directory, 'topology.yaml');
-  writeFileSync(topology, topologyText(redis, checkpoints, media));
+  writeFileSync(topology, edit(topologyText(redis, checkpoints, media)));
   const own = await Installation.start({ topology, arguments: ['--media-ports', MEDIA_PORTS] });
   const { launcher } = planOf(own);
   return {
