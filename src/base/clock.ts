@@ -5,6 +5,8 @@
 export interface Clock {
   /** Milliseconds since boot, monotonic, with a fraction. The same for every process of one machine. */
   nowMs(): number;
+  /** Names the boot that `nowMs` counts from: times of another one cannot be compared. Absent: there is only one, as in tests. */
+  readonly boot?: string;
   /** Milliseconds since the Unix epoch, for records only. */
   utcMs(): number;
   /** Runs `action` once, `delayMs` from now at the earliest. */

@@ -22,9 +22,15 @@ function bootMs(): number {
   return words[0]! * 1000 + words[2]! / 1e6;
 }
 
+let bootName: string | undefined;
+
 /** The machine's own clock. Timers keep the process alive until they are cancelled. */
 export const systemClock: Clock = {
   nowMs: bootMs,
+  get boot() {
+    bootName ??= bootId();
+    return bootName;
+  },
   utcMs: () => Date.now(),
   after: (delayMs, action) => new SystemTimer(bootMs() + Math.max(0, delayMs), action),
 };

@@ -30,6 +30,7 @@ import { callIdOf, fromOf, type SipMessage, tagOf } from '../sip/index.ts';
 import type { Sealer, StatePort } from '../state/index.ts';
 import { Alarm } from './alarm.ts';
 import type { Bundles } from './bundles.ts';
+import { aheadOf } from './call-clock.ts';
 import type { CallCarrier } from './carry-out.ts';
 import { Checkpoints, KEEP_ENDED_MS } from './checkpoints.ts';
 import { Delay } from './delay.ts';
@@ -62,6 +63,8 @@ export interface CallTableOptions {
   /** The newest form of stored calls that we read. */
   readonly readsForm: number;
   readonly form: () => number;
+  /** As `CheckpointOptions.unwritten`. */
+  readonly unwritten?: () => Promise<void> | undefined;
   /** The call has ended; what is sent again is still answered. */
   readonly onOver: (call: RunningCall) => void;
   /** Nothing of it is left. */
@@ -149,6 +152,7 @@ export class CallTable {
       account: snapshot.account,
       directoryNumber: snapshot.number,
       index: callIndexId(callIdOf(newCall.invite) ?? '', (from && tagOf(from)) ?? ''),
+      aheadMs: 0,
       key: this.#options.sealer.callKey(),
       call: undefined,
       streams: {},
@@ -288,6 +292,7 @@ export class CallTable {
       account: stored.account,
       directoryNumber: stored.directoryNumber,
       index: stored.index,
+      aheadMs: aheadOf(stored.clock, this.#options.clock),
       key: this.#options.sealer.keyOf(sealed, secret),
       call: stored.call,
       streams: { ...stored.streams },
@@ -357,7 +362,7 @@ export class CallTable {
       throw new TwinlineError('no_directory', `no directory of account ${running.account}`);
     const mediaCapabilities = this.#options.mediaCapabilities?.();
     return {
-      nowMs: clock.nowMs(),
+      nowMs: clock.nowMs() + running.aheadMs,
       utcMs: clock.utcMs(),
       random,
       snapshot: found,
@@ -409,7 +414,8 @@ export class CallTable {
   }
 
   #arm(running: RunningCall, wakeAtMs: number | undefined): void {
-    running.alarm.set(running.call === undefined ? undefined : wakeAtMs);
+    const isSet = running.call !== undefined && wakeAtMs !== undefined;
+    running.alarm.set(isSet ? wakeAtMs - running.aheadMs : undefined);
   }
 
   /** It is deleted in the state: what lingers takes as little room as can be. */

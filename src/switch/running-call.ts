@@ -10,6 +10,8 @@ export interface CallIdentity {
   readonly account: AccountId;
   readonly directoryNumber: number;
   readonly index: string;
+  /** What its own time is ahead of this machine's `nowMs`: it began on another machine (`call-clock.ts`). */
+  readonly aheadMs: number;
 }
 
 /** A running call in this switch: its value, what waits to be written, and the timer that wakes it. */

@@ -1,5 +1,6 @@
 import { type AccountId, type LegId, type MediaId, type StreamId, TwinlineError } from '../base/index.ts';
 import type { Call, CallCommand } from '../call/index.ts';
+import type { CallClock } from './call-clock.ts';
 
 /** How a call lies in the state: sealed, with what was to be done when it was written. */
 export interface StoredCall {
@@ -10,6 +11,8 @@ export interface StoredCall {
   readonly streams: Readonly<Record<StreamId, MediaId>>;
   readonly account: AccountId;
   readonly directoryNumber: number;
+  /** Of what the call's times are. */
+  readonly clock?: CallClock;
   /** Key of the `call-index` entry by which an edge that was started anew finds the bundle. */
   readonly index: string;
 }
