@@ -17,7 +17,7 @@ import { MemoryCluster, type MemoryState, type Sealer, type StatePort, sealer } 
 import { Alarm } from './alarm.ts';
 import { Bundles } from './bundles.ts';
 import type { CallCarrier } from './carry-out.ts';
-import { Checkpoints } from './checkpoints.ts';
+import { type CheckpointOptions, Checkpoints } from './checkpoints.ts';
 import type { RunningCall } from './running-call.ts';
 import { NEWEST_FORM, unpackCall } from './stored-call.ts';
 
@@ -31,6 +31,8 @@ let checkpoints: Checkpoints;
 let events: string[];
 let talking: Call;
 let unwritten: Checkpoints;
+let options: CheckpointOptions;
+let carrier: Pick<CallCarrier, 'carryOut' | 'keepRecords'>;
 
 beforeEach(async () => {
   clock = new VirtualClock();
@@ -40,13 +42,13 @@ beforeEach(async () => {
   const { epoch } = await state.grant(BUNDLE, 'a1' as SwitchId, 'a' as ZoneId);
   const bundles = new Bundles();
   bundles.hold({ bundle: BUNDLE, epoch }, Promise.resolve());
-  const carrier: Pick<CallCarrier, 'carryOut' | 'keepRecords'> = {
+  carrier = {
     carryOut: (_, commands) => events.push(...commands.map(({ type }) => `${type} is carried out`)),
     keepRecords: async (_, commands) => {
       if (commands.some(({ type }) => type === 'record')) events.push('the record is kept');
     },
   };
-  const options = {
+  options = {
     clock,
     state: watched(state),
     sealer: seal,
@@ -82,6 +84,7 @@ const running = (more: Partial<RunningCall> = {}): RunningCall => ({
   account: ACCOUNT,
   directoryNumber: 1,
   index: 'id tag',
+  aheadMs: 0,
   key: seal.callKey(),
   call: talking,
   resting: undefined,
@@ -117,6 +120,31 @@ describe('what leaves the zone', () => {
     expect(events).toEqual(['put is written', 'send is carried out']);
     const [stored] = await state.list<Uint8Array>(ACCOUNT, 'call');
     expect(unpackCall(seal.open(stored!.value))).toMatchObject({ call: talking, outbox: [bye] });
+  });
+
+  it('waits while the state is away until somebody says that nobody adopts', async () => {
+    let say: () => void = () => {};
+    const said = new Promise<void>((resolve) => {
+      say = resolve;
+    });
+    const far = new Checkpoints({ ...options, unwritten: () => said }, carrier as CallCarrier);
+    state.away('rejects');
+    const written = far.now(running({ outbox: [bye] }));
+    await settle();
+    expect(events).toEqual([]);
+    say();
+    await written;
+    expect(events).toEqual(['send is carried out']);
+  });
+
+  it('never leaves if somebody else has the call by then', async () => {
+    const bundles = new Bundles();
+    bundles.hold({ bundle: BUNDLE, epoch: 1 }, Promise.resolve());
+    const said = settle().then(() => void bundles.drop(BUNDLE));
+    const far = new Checkpoints({ ...options, bundles, unwritten: () => said }, carrier as CallCarrier);
+    state.away('rejects');
+    await far.now(running({ outbox: [bye] }));
+    expect(events).toEqual(['lost']);
   });
 
   it('is carried out alone where calls shall not be kept', async () => {

@@ -3,6 +3,7 @@ import { type CallCommand, isHeardByAll } from '../call/index.ts';
 import { CALL_INDEX_ACCOUNT } from '../link/index.ts';
 import type { Sealer, StateKey, StatePort, Write } from '../state/index.ts';
 import type { Bundles } from './bundles.ts';
+import { callClock } from './call-clock.ts';
 import type { CallCarrier } from './carry-out.ts';
 import type { RunningCall } from './running-call.ts';
 import { packCall } from './stored-call.ts';
@@ -27,6 +28,11 @@ export interface CheckpointOptions {
   readonly checkpoints?: boolean;
   /** In which form calls are written now: one that whoever may adopt them reads. */
   readonly form: () => number;
+  /**
+   * What could not be written leaves when this resolves; at once where it is undefined. With a twin on another machine that is when somebody
+   * has said since that it does not adopt: it would go on from an older record.
+   */
+  readonly unwritten?: () => Promise<void> | undefined;
   /** The call is not ours any more. */
   readonly onLost: (running: RunningCall) => void;
   /** Nothing of it is in the state any more, nor waits to be carried out. */
@@ -126,6 +132,11 @@ export class Checkpoints {
       running.unwritten = true;
       this.#options.log.error({ call: running.id, error: String(error) }, 'call.not_written');
       this.#options.clock.after(STATE_RETRY_MS, () => void this.now(running));
+      await this.#options.unwritten?.();
+      if (this.#options.bundles.epochOf(running.bundle) !== epoch) {
+        this.#options.onLost(running);
+        return false;
+      }
     }
     // Erased only after a deletion that our epoch allowed: an adopter's copy needs the key (TR-MEDIA-10).
     if (ended && written) {
@@ -177,6 +188,7 @@ export class Checkpoints {
         account: running.account,
         directoryNumber: running.directoryNumber,
         index: running.index,
+        clock: callClock(this.#options.clock, running.aheadMs),
       },
       this.#options.form(),
     );

@@ -48,6 +48,8 @@ export class Ownership {
   #doubt: Promise<void> | undefined;
   /** The zone may speak until then, and who waits for a longer term. */
   #untilMs = Number.POSITIVE_INFINITY;
+  /** Who waits for the next word that we may speak. */
+  #nextTerm: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
   #lapsed: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
 
   constructor(options: OwnershipOptions) {
@@ -75,6 +77,10 @@ export class Ownership {
    * machine may hold our bundles already: nothing leaves until there is a new term and the state has said whose they are.
    */
   term(untilMs = Number.POSITIVE_INFINITY): void {
+    if (untilMs > this.#untilMs || untilMs === Number.POSITIVE_INFINITY) {
+      this.#nextTerm?.resolve();
+      this.#nextTerm = undefined;
+    }
     this.#untilMs = untilMs;
     if (this.#lapsed === undefined || this.#options.clock.nowMs() >= untilMs) return;
     this.#options.log.warn({}, 'switch.speaks_again');
@@ -83,14 +89,20 @@ export class Ownership {
     this.#lapsed = undefined;
   }
 
+  /**
+   * Resolves when somebody has said since that nobody adopts from us; undefined where nobody could. While the state is away only the twin says
+   * so: one that cannot hear us either may be about to adopt.
+   */
+  get confirmedAnew(): Promise<void> | undefined {
+    if (this.#untilMs === Number.POSITIVE_INFINITY) return undefined;
+    this.#nextTerm ??= deferred();
+    return this.#nextTerm.promise;
+  }
+
   #lapse(): void {
     if (this.#lapsed !== undefined) return;
     this.#options.log.error({}, 'switch.says_nothing_more');
-    let resolve = (): void => {};
-    const promise = new Promise<void>((done) => {
-      resolve = done;
-    });
-    this.#lapsed = { promise, resolve };
+    this.#lapsed = deferred();
   }
 
   /** The supervisor grants: new bundles, or those of a former owner, whose calls are read. Resolves with how many those are. */
@@ -214,4 +226,12 @@ export class Ownership {
       if (!isLost) clock.after(RELEASE_RETRY_MS, () => this.#release(bundle, epoch));
     });
   }
+}
+
+function deferred(): { readonly promise: Promise<void>; readonly resolve: () => void } {
+  let resolve = (): void => {};
+  const promise = new Promise<void>((done) => {
+    resolve = done;
+  });
+  return { promise, resolve };
 }

@@ -198,6 +198,7 @@ export class CallSwitch {
         log,
         readsForm: options.readsForm ?? NEWEST_FORM,
         form: () => this.#form,
+        unwritten: () => this.#ownership.confirmedAnew,
         snapshot: (account, number) => this.#snapshot(account, number),
         onOver: (running) => this.#onOver(running),
         onForgotten: (running) => this.#onForgotten(running),
