@@ -36,8 +36,8 @@ export function hears(world: World, to: PhoneCall, from: PhoneCall): boolean {
 /** The streams of every living media process that sits at that port: more than one is a broken promise. */
 export function streamAt(world: World, port: number): SimStream | undefined {
   const found = [...world.media.values()]
-    .filter((media) => media.process.alive && !media.process.frozen)
-    .flatMap((media) => [...media.streams.values()])
+    .filter((media) => media.speaks)
+    .flatMap((media) => [...media.streams.values()].filter((stream) => media.isAt(stream)))
     .filter((stream) => stream.opened.port === port);
   if (found.length > 1) throw new Error(`two media processes hold port ${port}`);
   return found[0];
@@ -189,9 +189,11 @@ function strayOf(message: SipMessage, own: ReadonlySet<string>): string | undefi
   return !known && !cseq.endsWith('REGISTER') ? `${message.status} to a ${cseq} of no call` : undefined;
 }
 
-/** Two owners of one bundle spoke to phones. */
-export const twoOwners = (world: World): readonly string[] =>
-  world.fenceWatches.flatMap(({ broken }) => broken);
+/** Two owners of one bundle spoke to phones, or one spoke that was taken. */
+export const twoOwners = (world: World): readonly string[] => [
+  ...world.fenceWatches.flatMap(({ broken }) => broken),
+  ...new Set(world.machines?.broken ?? []),
+];
 
 /** Every call that began has one record, which says how it went. What is written twice must say the same (its key is the call's id). */
 export async function wrongRecords(

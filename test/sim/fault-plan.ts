@@ -1,5 +1,6 @@
 import { type Random, randomBelow } from '../../src/base/index.ts';
 import type { Point } from './history.ts';
+import { type MachineFault, machineFault } from './machine-faults.ts';
 import type { EdgeName, Role, ZoneName } from './world.ts';
 
 /** What breaks and when, as plain data. */
@@ -10,6 +11,7 @@ export type FaultPlan = {
 } & Fault;
 
 export type Fault =
+  | MachineFault
   | {
       /** Killed; stopped; late with everything; not let run at all; at something that does not end. */
       readonly what: 'kill' | 'freeze' | 'slow' | 'starve' | 'spin';
@@ -68,7 +70,7 @@ const RECOVERY_MS = 9_000;
 const HOUR_MS = 3_600_000;
 
 /** Those of the installation one after the other; a switch or an edge may go in between, or at the same time. */
-export function faultsFor(random: Random): FaultPlan[] {
+export function faultsFor(random: Random, { twoMachines = false } = {}): FaultPlan[] {
   const below = (bound: number) => randomBelow(random, bound);
   const faults: FaultPlan[] = [];
   const timed = (atMs: number) => ({
@@ -84,7 +86,7 @@ export function faultsFor(random: Random): FaultPlan[] {
   });
   let nextMs = 2_500 + below(10_000);
   for (let left = below(4); left > 0; left--) {
-    const heavy = heavyFault(random);
+    const heavy = twoMachines ? machineFault(random) : heavyFault(random);
     faults.push({ ...timed(nextMs), ...heavy });
     if (below(3) === 0) faults.push({ ...timed(nextMs + below(heavy.forMs + 1)), ...lightFault(random) });
     if (below(5) === 0) faults.push({ ...timed(nextMs + below(heavy.forMs + 1)), ...edgeFault(random) });
@@ -94,7 +96,7 @@ export function faultsFor(random: Random): FaultPlan[] {
   if (faults.length === 0 && alone < 3)
     faults.push({ ...timed(3_000 + below(25_000)), ...(alone < 2 ? lightFault(random) : edgeFault(random)) });
   // Last, so that what a seed meant before it still means.
-  if (below(4) === 0)
+  if (below(4) === 0 && !twoMachines)
     faults.push({ ...timed(nextMs), what: 'kill-media', portsTaken: below(2) === 0, forMs: 300 });
   return faults;
 }

@@ -1,5 +1,6 @@
 import { type Domain, domainOf, type Fault, type FaultPlan, tellFault } from './fault-plan.ts';
 import { START_MS } from './history.ts';
+import { cutPower, isAdoptedWhile, sever, tidyUp } from './machine-faults.ts';
 import type { SimProcess } from './process.ts';
 import { type EdgeName, pass, type Role, type World, type ZoneName } from './world.ts';
 
@@ -68,8 +69,27 @@ export class Faults {
     const world = this.#world;
     this.#mark(tellFault(plan));
     switch (plan.what) {
+      case 'kill-machine': {
+        const joinAgain = cutPower(world, plan.zone);
+        await pass(world, plan.forMs);
+        joinAgain();
+        this.#startAgain(plan.zone);
+        return;
+      }
+      case 'sever': {
+        if (isAdoptedWhile(plan)) {
+          const join = sever(world, plan);
+          await pass(world, plan.forMs);
+          join();
+          this.#mark('all are joined again');
+        } else await this.#lasts(plan.forMs, () => sever(world, plan));
+        await this.#startIfFenced('a');
+        await this.#startIfFenced('b');
+        return;
+      }
       case 'kill-zone':
         world.killZone(plan.zone);
+        tidyUp(world, plan.zone);
         await pass(world, plan.forMs);
         this.#startAgain(plan.zone);
         return;
@@ -143,7 +163,13 @@ export class Faults {
         });
         return;
       case 'state-forgets': {
-        await this.#lasts(plan.forMs, () => world.cluster.remember());
+        await this.#lasts(plan.forMs, () => {
+          const forget = world.cluster.remember();
+          return () => {
+            forget();
+            world.machines?.forget();
+          };
+        });
         return;
       }
       case 'state-locked': {
@@ -165,6 +191,7 @@ export class Faults {
         if (plan.role === 'edge')
           this.edgeDeathsMs.push({ edge: plan.id as EdgeName, atMs: world.clock.nowMs() });
         if (target !== undefined) world.kill(target);
+        if (plan.role === 'zone') tidyUp(world, plan.id as ZoneName);
         await pass(world, plan.forMs);
         await this.#afterwards(plan.role, plan.id);
         return;

@@ -5,12 +5,16 @@ import type { Wire } from '../../src/link/wire.ts';
 import type { SimProcess } from './process.ts';
 
 const RECONNECT_MS = 5;
+/** To another machine. */
+const DIAL_MS = 100;
 
 export interface SimLinksOptions {
   readonly world: VirtualClock;
   /** One-way, of the next chunk. */
   readonly delayMs: () => number;
   readonly log: (process: SimProcess) => Logger;
+  /** How the link between two is watched; undefined: it is not, both are on one machine. */
+  readonly ping: (from: SimProcess, to: SimProcess) => { everyMs: number; timeoutMs: number } | undefined;
   /** Every chunk that one process sends to another. */
   readonly sent: (from: SimProcess, to: SimProcess, chunk: Uint8Array) => void;
 }
@@ -34,7 +38,11 @@ export class SimLinks {
   connect(from: SimProcess, name: string, onChannel: (channel: Channel) => void): void {
     const server = this.#servers.get(name);
     if (!from.alive) return;
-    const again = () => from.clock.after(RECONNECT_MS, () => this.connect(from, name, onChannel));
+    const again = (): void => {
+      const { ping } = this.#options;
+      const isFar = server !== undefined && ping(from, server.process) !== undefined;
+      from.clock.after(isFar ? DIAL_MS : RECONNECT_MS, () => this.connect(from, name, onChannel));
+    };
     // A stopped server's kernel would take the connection; that it is answered late is the same to whoever waits.
     if (
       server === undefined ||
@@ -46,6 +54,7 @@ export class SimLinks {
       return;
     }
     const { log } = this.#options;
+    const ping = this.#options.ping(from, server.process);
     const road: Road = { cut: false, held: [] };
     const left = new SimWire(this.#options, road, from, server.process);
     const right = new SimWire(this.#options, road, server.process, from);
@@ -60,6 +69,8 @@ export class SimLinks {
       clock: from.clock,
       log: log(from),
       acknowledgeMs: SIP_ACKNOWLEDGE_MS,
+      ping,
+      remainingDeadlines: ping !== undefined,
     });
     const far = new Connection(right, {
       self: server.process.peer,
@@ -67,6 +78,8 @@ export class SimLinks {
       clock: server.process.clock,
       log: log(server.process),
       acknowledgeMs: SIP_ACKNOWLEDGE_MS,
+      ping,
+      remainingDeadlines: ping !== undefined,
     });
     from.onExit(() => left.died());
     server.process.onExit(() => right.died());

@@ -14,8 +14,10 @@ Plays histories of two zones, two edges and a crowd of phones, one for each seed
   --seed N      this one only
   --calls LIST  of its calls only these (by number); --faults LIST  of its faults only these (from 1 on); "none" for none
   --phones LIST of its phones only these (from 1 on)
+  --two-machines  the zones are on two machines, which lose each other, the state and the edges, freeze and die
   --log         every message and event, with the time in milliseconds
-  --mistake M   plant a mistake of the product, to see it found: sends-before-commit, forgets-the-outbox
+  --mistake M   plant a mistake of the product, to see it found: sends-before-commit, forgets-the-outbox,
+                speaks-after-its-term, takes-any-clock-for-its-own (with --two-machines)
   --no-shrink   do not look for a smaller history of a seed that failed
 `;
 
@@ -30,6 +32,7 @@ export async function main(argv: readonly string[]): Promise<number> {
       calls: { type: 'string' },
       faults: { type: 'string' },
       phones: { type: 'string' },
+      'two-machines': { type: 'boolean', default: false },
       log: { type: 'boolean', default: false },
       mistake: { type: 'string' },
       'no-shrink': { type: 'boolean', default: false },
@@ -48,7 +51,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   let failed = 0;
   const began = performance.now();
   for (let seed = first; seed < first + count; seed++) {
-    const plan = only(planFor(seed), values);
+    const plan = only(planFor(seed, values['two-machines'] ? { twoMachines: true } : {}), values);
     const { broken, digest, virtualMs } = await run(plan, {
       directory,
       ...(tell && { tell }),
@@ -87,7 +90,7 @@ function only(
 
 /** One line that plays the same history again. */
 export function reproduction(plan: Plan): string {
-  const whole = planFor(plan.seed);
+  const whole = planFor(plan.seed, plan.twoMachines ? { twoMachines: true } : {});
   const list = (numbers: readonly number[]) => (numbers.length === 0 ? 'none' : numbers.join(','));
   const calls = list(plan.calls.map(({ n }) => n));
   const places = (part: 'faults' | 'phones') => {
@@ -95,7 +98,7 @@ export function reproduction(plan: Plan): string {
     return list(plan[part].map((one) => texts.indexOf(JSON.stringify(one)) + 1));
   };
   return [
-    `scripts/sim --seed ${plan.seed}`,
+    `scripts/sim --seed ${plan.seed}${plan.twoMachines ? ' --two-machines' : ''}`,
     ...(plan.calls.length === whole.calls.length ? [] : [`--calls ${calls}`]),
     ...(plan.faults.length === whole.faults.length ? [] : [`--faults ${places('faults')}`]),
     ...(plan.phones.length === whole.phones.length ? [] : [`--phones ${places('phones')}`]),

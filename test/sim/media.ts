@@ -1,6 +1,6 @@
 import type { BundleId, MediaId, StreamId } from '../../src/base/index.ts';
 import { TwinlineError } from '../../src/base/index.ts';
-import type { Channel, Frame } from '../../src/link/index.ts';
+import type { Channel, Frame, MediaToZone, ZoneToChild, ZoneToMedia } from '../../src/link/index.ts';
 import type {
   MediaEvent,
   StreamOpened,
@@ -10,6 +10,7 @@ import type {
   StreamsFound,
   SwitchToMedia,
 } from '../../src/media/index.ts';
+import { type Machines, MEDIA_ADDRESS } from './machines.ts';
 import type { SimProcess } from './process.ts';
 
 export interface SimStream {
@@ -33,6 +34,11 @@ export interface Ports {
   readonly taken: Set<number>;
 }
 
+/** How often it tells its supervisor what it has. */
+const STATS_MS = 1_000;
+/** Of a life of the twin that nobody went on with. */
+const FORGET_MS = 10_000;
+
 /** How long a media process takes to see that its twin is gone and to go on in its place. */
 const TAKE_OVER_MS = 3;
 
@@ -46,6 +52,12 @@ export class SimMedia {
   readonly streams = new Map<StreamId, SimStream>();
   /** The twin's streams, as mirrored to us. */
   readonly standby = new Map<StreamId, SimStream>();
+  /** Where the twin is on another machine: what it may do there. */
+  readonly #machines: Machines | undefined;
+  /** It may speak until then. */
+  #untilMs: number;
+  #addressHere: boolean;
+  #zone: Channel | undefined;
   twin: SimMedia | undefined;
   readonly #epochs = new Map<BundleId, number>();
   readonly #channels = new Set<Channel>();
@@ -53,10 +65,24 @@ export class SimMedia {
   /** How long opening a stream takes. */
   opensAfterMs = 0;
 
-  constructor(process: SimProcess, ports: Ports) {
+  constructor(process: SimProcess, ports: Ports, machines?: Machines) {
     this.id = process.id as MediaId;
     this.process = process;
     this.#ports = ports;
+    this.#machines = machines;
+    this.#untilMs = machines === undefined ? Number.POSITIVE_INFINITY : 0;
+    this.#addressHere = machines === undefined;
+    if (machines !== undefined) this.#tellStats();
+  }
+
+  /** Passes packets now, wherever they would have to arrive. */
+  get speaks(): boolean {
+    return this.process.alive && !this.process.frozen && this.process.clock.nowMs() < this.#untilMs;
+  }
+
+  /** Packets to that stream's port arrive here. */
+  isAt(stream: SimStream): boolean {
+    return this.#machines === undefined || this.#machines.at(stream.opened.address) === this.id;
   }
 
   /** Both know each other from now on, and hold what the other carries. */
@@ -66,17 +92,54 @@ export class SimMedia {
       [b, a],
     ] as const) {
       one.twin = other;
-      for (const [id, stream] of other.streams) one.standby.set(id, stream);
+      other.#sync();
       other.process.onExit(() => {
         if (one.twin !== other) return;
         one.twin = undefined;
-        one.process.clock.after(TAKE_OVER_MS, () => one.#takeOver(other.id));
+        // Of another machine the supervisor says when.
+        if (one.#machines === undefined) one.process.clock.after(TAKE_OVER_MS, () => one.#takeOver(other.id));
+        else one.#forgetLater([...one.standby]);
       });
     }
   }
 
+  /** The twin's machine is reached again: it is told of every stream. */
+  heard(): void {
+    this.#sync();
+  }
+
+  #sync(): void {
+    for (const [id, stream] of this.streams) this.#mirror(id, stream);
+  }
+
+  #mirror(id: StreamId, stream: SimStream): void {
+    const { twin } = this;
+    if (twin === undefined || this.#machines?.linked === false) return;
+    if (!twin.streams.has(id)) twin.standby.set(id, stream);
+  }
+
+  /** What the next life of the twin does not have, and nobody asked for, is dropped. */
+  #forgetLater(left: readonly (readonly [StreamId, SimStream])[]): void {
+    this.process.clock.after(FORGET_MS, () => {
+      for (const [id, stream] of left)
+        if (this.standby.get(id) === stream && !this.twin?.streams.has(id)) this.standby.delete(id);
+    });
+  }
+
+  #tellStats(): void {
+    const addresses = [...new Set([...this.streams.values()].map(({ opened }) => opened.address))];
+    const data: MediaToZone['stats'] = { streams: this.streams.size, addresses, cpuPercent: 0, rssKib: 0 };
+    this.#zone?.send({ kind: 'stats', data });
+    this.process.clock.after(STATS_MS, () => this.#tellStats());
+  }
+
+  #tellDraining(channel: Channel): void {
+    channel.send({ kind: 'draining', data: { on: !this.#addressHere } });
+  }
+
   accept(channel: Channel): void {
     this.#channels.add(channel);
+    if (!this.#addressHere) this.#tellDraining(channel);
     channel.onClose(() => {
       this.#channels.delete(channel);
       this.#endLater(channel.peer.pid);
@@ -98,7 +161,28 @@ export class SimMedia {
   }
 
   acceptZone(channel: Channel): void {
-    channel.onFrame((frame) => (frame.kind === 'ping' ? { kind: 'ping', data: {} } : undefined));
+    this.#zone = channel;
+    channel.onFrame((frame) => {
+      switch (frame.kind) {
+        case 'ping':
+          return { kind: 'ping', data: {} };
+        case 'term':
+          this.#untilMs = (frame.data as ZoneToChild['term']).untilMs ?? Number.POSITIVE_INFINITY;
+          return undefined;
+        case 'address': {
+          const { media, here } = frame.data as ZoneToMedia['address'];
+          if (media !== this.id || here === this.#addressHere) return undefined;
+          this.#addressHere = here;
+          for (const each of this.#channels) this.#tellDraining(each);
+          return undefined;
+        }
+        case 'take-over':
+          for (const id of (frame.data as ZoneToMedia['take-over']).media) this.#takeOver(id as MediaId);
+          return undefined;
+        default:
+          return undefined;
+      }
+    });
   }
 
   /** What that process asked for, unless somebody else has by then. */
@@ -111,7 +195,7 @@ export class SimMedia {
 
   #end(id: StreamId): void {
     this.streams.delete(id);
-    this.twin?.standby.delete(id);
+    if (this.#machines?.linked !== false) this.twin?.standby.delete(id);
   }
 
   #onFrame(frame: Frame, channel: Channel): Frame | undefined {
@@ -128,9 +212,15 @@ export class SimMedia {
           asker: channel.peer.pid,
         };
         this.streams.set(stream.id, next);
-        this.twin?.standby.set(stream.id, next);
+        this.#mirror(stream.id, next);
         return { kind: 'put', data: { ...next.opened, media: this.id } satisfies StreamOpened };
       }
+      case 'own':
+        // The simulated pair on one machine fences its processes by killing them.
+        if (this.#machines !== undefined)
+          for (const { bundle, epoch } of (frame.data as SwitchToMedia['own']).bundles)
+            this.#admit(bundle, epoch);
+        return { kind: 'own', data: {} };
       case 'close': {
         const { bundle, epoch, streams } = frame.data as SwitchToMedia['close'];
         this.#admit(bundle, epoch);
@@ -164,6 +254,8 @@ export class SimMedia {
   }
 
   #open(stream: StreamSpec, before: StreamPlace | undefined): StreamOpened {
+    if (!this.#addressHere)
+      throw new TwinlineError('draining', 'the address of this media process is at its twin’s: ask that');
     if (before !== undefined && !this.#isFree(before.port))
       throw new TwinlineError('unknown_stream', 'its port is taken: it needs a new offer');
     const port = before?.port ?? this.#ports.next;
@@ -171,7 +263,8 @@ export class SimMedia {
     return {
       stream: stream.id,
       media: this.id,
-      address: '127.0.0.1',
+      address:
+        before?.address ?? (this.#machines === undefined ? '127.0.0.1' : MEDIA_ADDRESS[this.id as 'a' | 'b']),
       port,
       rtcpPort: stream.rtcpMux ? port : port + 1,
     };
@@ -188,7 +281,7 @@ export class SimMedia {
     for (const [id, stream] of streams) {
       stream.takenOver++;
       this.streams.set(id, stream);
-      this.twin?.standby.set(id, stream);
+      this.#mirror(id, stream);
     }
     // Who asked for them may have been gone before.
     for (const asker of new Set(streams.map(([, stream]) => stream.asker))) this.#endLater(asker);

@@ -5,6 +5,8 @@ import type { EdgeName, Network } from './world.ts';
 /** What a seed means, as plain data: who calls whom and how it goes, what the network does, and what breaks when. */
 export interface Plan {
   readonly seed: number;
+  /** The zones are on two machines. */
+  readonly twoMachines?: true;
   readonly network: Network;
   readonly phones: readonly PhonePlan[];
   readonly calls: readonly CallPlan[];
@@ -52,12 +54,13 @@ const USERS = ['1001', '1002', '1003', '1004', '1005', '1006', '1007', '1008'] a
 
 const FIRST_CALL_MS = 4_000;
 
-export function planFor(seed: number): Plan {
+export function planFor(seed: number, how: { readonly twoMachines?: true } = {}): Plan {
   const random = seededRandom(seed * 7919 + 17);
   const below = (bound: number) => randomBelow(random, bound);
   const bad = below(3);
   return {
     seed,
+    ...how,
     network:
       bad === 0
         ? { lossRatio: 0, duplicateRatio: 0, delayMs: { min: 1, max: 3 } }
@@ -70,7 +73,7 @@ export function planFor(seed: number): Plan {
       Array.from({ length: below(4) === 0 ? 2 : 1 }, () => phoneFor(random, user)),
     ),
     calls: Array.from({ length: 4 + below(9) }, (_, at) => callFor(random, at + 1)),
-    faults: faultsFor(random),
+    faults: faultsFor(random, how),
   };
 }
 

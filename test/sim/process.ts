@@ -26,13 +26,23 @@ export class SimProcess {
   #standsSinceMs = 0;
   readonly #times = { ranMs: 0, waitedMs: 0 };
 
-  constructor(world: VirtualClock, wallClock: Pick<Clock, 'utcMs'>, pid: number, role: string, id: string) {
+  /** `aheadMs`: what its machine's monotonic clock is before that of the world; `boot`: that clock's name. */
+  constructor(
+    world: VirtualClock,
+    wallClock: Pick<Clock, 'utcMs'>,
+    pid: number,
+    role: string,
+    id: string,
+    aheadMs = 0,
+    boot = '',
+  ) {
     this.#world = world;
     this.pid = pid;
     this.role = role;
     this.id = id;
     this.clock = {
-      nowMs: () => world.nowMs(),
+      nowMs: () => world.nowMs() + aheadMs,
+      boot,
       utcMs: () => wallClock.utcMs(),
       after: (delayMs, action): Timer => {
         let cancelled = false;

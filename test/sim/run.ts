@@ -46,7 +46,8 @@ export interface RunOptions {
 }
 
 export async function run(plan: Plan, options: RunOptions): Promise<RunResult> {
-  const world = new World({ seed: plan.seed, ...plan.network, ...options });
+  const { seed, twoMachines = false } = plan;
+  const world = new World({ seed, twoMachines, ...plan.network, ...options });
   const crowd = new Crowd(world, plan);
   const faults = new Faults(world, plan.faults);
   options.prepare?.(world, faults);

@@ -1,5 +1,5 @@
 import type { AccountId } from '../../src/base/index.ts';
-import type { MemoryState, StateKind, StatePort, Stored, Write } from '../../src/state/index.ts';
+import type { MemoryState, StateKind, StatePort, Stored, Write, ZoneLeases } from '../../src/state/index.ts';
 import type { SimProcess } from './process.ts';
 import type { StateFaults } from './state-faults.ts';
 
@@ -14,6 +14,8 @@ export interface SimStateOptions {
   readonly waitMs: (kind: StateKind) => number;
   /** A commit has just happened, and its process does not know it yet. */
   readonly committed: (process: SimProcess, writes: readonly Write[]) => void;
+  /** Of the pair, where it runs on two machines. */
+  readonly zones?: ZoneLeases;
   /** Planted mistakes: see `Mistake`. */
   readonly commitLateMs?: number;
   readonly onList?: (stored: Stored<unknown>) => Stored<unknown>;
@@ -51,6 +53,7 @@ export function simState(options: SimStateOptions): StatePort {
   const { commitLateMs } = options;
   return {
     capabilities: port.capabilities,
+    ...(options.zones && { zones: options.zones }),
     get: (key) => ask(key.kind, () => port.get(key)),
     list: <T>(account: AccountId, kind: StateKind, idPrefix?: string) =>
       ask(kind, async () => {

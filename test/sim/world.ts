@@ -32,6 +32,7 @@ import { settle } from '../support/virtual-time.ts';
 import { asPlain, FenceWatch } from './fence-watch.ts';
 import { History } from './history.ts';
 import { SimLinks } from './links.ts';
+import { Machines, MEDIA_ADDRESS, machineOf, PING } from './machines.ts';
 import { type Ports, SimMedia } from './media.ts';
 import { type Network, SimNetwork } from './network.ts';
 import { SimProcess } from './process.ts';
@@ -39,11 +40,17 @@ import { simState } from './state.ts';
 import { StateFaults } from './state-faults.ts';
 
 /** A mistake of the product, planted to see that the simulator notices it. */
-export type Mistake = 'sends-before-commit' | 'forgets-the-outbox';
+export type Mistake =
+  | 'sends-before-commit'
+  | 'forgets-the-outbox'
+  | 'speaks-after-its-term'
+  | 'takes-any-clock-for-its-own';
 
 export interface WorldOptions extends Partial<Network> {
   readonly seed: number;
   readonly directory: DirectorySnapshot;
+  /** The zones are on two machines, the edges on a third: nobody can end a process of another one. */
+  readonly twoMachines?: boolean;
   readonly mistake?: Mistake;
   /** The newest form of stored calls that a zone's release reads, where it is not ours: an upgrade is under way. */
   readonly readsForm?: Partial<Record<ZoneName, number>>;
@@ -56,8 +63,13 @@ export type Role = ChildRole | 'zone' | 'edge';
 export type ZoneName = 'a' | 'b';
 export type EdgeName = 'edge1' | 'edge2';
 const SWITCHES_PER_ZONE = 2;
+/** What the monotonic clocks of machines are apart: only what was told there may be compared with them. */
+const AHEAD_MS: Readonly<Record<string, number>> = { a: 0, b: 86_400_000, door: 3_600_000 };
 const PAIR_SECRET = Buffer.alloc(32, 7);
 const edges: readonly EdgeName[] = ['edge1', 'edge2'];
+const PACKETS_MS = 150;
+const switchesOf = (zone: ZoneName): SwitchId[] =>
+  Array.from({ length: SWITCHES_PER_ZONE }, (_, at) => `${zone}${at + 1}` as SwitchId);
 
 /** Where phones reach an edge. */
 export const edgeAddress = (edge: EdgeName): Address => ({
@@ -90,6 +102,7 @@ export class World {
   readonly zones = new Map<ZoneName, { process: SimProcess; supervisor: Supervisor }>();
   readonly switches = new Map<string, { zone: ZoneName; process: SimProcess; callSwitch: CallSwitch }>();
   readonly media = new Map<ZoneName, SimMedia>();
+  readonly machines: Machines | undefined;
   /** Every process that was ended to fence it, in order. */
   readonly fenced: string[] = [];
   /** What each edge should have refused and did not. */
@@ -109,6 +122,8 @@ export class World {
   readonly #stored = new Map<string, Call>();
   readonly #states: { process: SimProcess; port: MemoryState }[] = [];
   #away: 'rejects' | 'hangs' | undefined;
+  /** Zones whose machine does not reach the state. */
+  readonly #stateless = new Set<ZoneName>();
   #nextPid = 1_000;
   /** How a supervisor would tell each switch of bundles. */
   readonly #grantees = new Map<string, Parameters<Channel['onFrame']>[0]>();
@@ -124,7 +139,17 @@ export class World {
       history: this.history,
       how: options,
     });
+    if (options.twoMachines)
+      this.machines = new Machines({
+        nowMs: () => this.clock.nowMs(),
+        living: (zone) => this.processesOf(zone),
+        storeMs: (zone) =>
+          this.#away !== undefined || this.#stateless.has(zone) || this.stateFaults.full
+            ? undefined
+            : this.stateFaults.delayMs(0.2 + this.network.chance() * 1.8),
+      });
     this.links = new SimLinks({
+      ping: (from, to) => (options.twoMachines && machineOf(from) !== machineOf(to) ? PING : undefined),
       world: this.clock,
       delayMs: () => 0.05 + this.network.chance() / 5,
       log: (process) => this.#log(process),
@@ -189,6 +214,34 @@ export class World {
     for (const { process, port } of this.#states) if (process.alive) port.back();
   }
 
+  /** No process of that zone's machine reaches the state until `on` is false. */
+  stateCut(zone: ZoneName, on: boolean): void {
+    if (on) this.#stateless.add(zone);
+    else this.#stateless.delete(zone);
+    for (const { process, port } of this.#states) {
+      if (!process.alive || process.role === 'edge' || !process.id.startsWith(zone)) continue;
+      if (on) port.away('rejects');
+      else port.back();
+    }
+  }
+
+  /** The machines of the two zones do not reach each other. */
+  cutMachines(on: boolean): void {
+    this.cutTwins(on);
+    for (const [zone, other] of [
+      ['a', 'b'],
+      ['b', 'a'],
+    ] as const)
+      for (const id of switchesOf(zone)) this.cut(`switch ${id}`, `media ${other}`, on);
+    if (this.machines !== undefined) this.machines.linked = !on;
+    if (!on) for (const media of this.media.values()) if (media.process.alive) media.heard();
+  }
+
+  /** A zone's machine does not reach the edges. */
+  cutDoor(zone: ZoneName, on: boolean): void {
+    for (const id of switchesOf(zone)) for (const edge of edges) this.cut(`switch ${id}`, `edge ${edge}`, on);
+  }
+
   /** Gives all bundles of a switch to another one, as a draining or a fence across machines would, while the former owner lives. */
   async giveAway(from: string, to: string): Promise<void> {
     const { zone } = this.switches.get(to)!;
@@ -218,8 +271,9 @@ export class World {
     const supervisor = new Supervisor({
       zone: zone as ZoneId,
       twin: twin as ZoneId,
-      switches: Array.from({ length: SWITCHES_PER_ZONE }, (_, at) => `${zone}${at + 1}` as SwitchId),
+      switches: switchesOf(zone),
       media: [zone],
+      ...(this.machines && this.#elsewhere(this.machines, zone, twin, process)),
       clock: process.clock,
       random: this.random,
       state: this.#state(process, zone),
@@ -230,6 +284,8 @@ export class World {
           if (!process.alive || process.frozen) return false;
           const target = this.#processes.get(ref.pid);
           if (!target?.alive) return false;
+          if (this.machines !== undefined && machineOf(target) !== zone)
+            this.machines.broken.push(`zone ${zone} ended ${target.name} of another machine`);
           this.fenced.push(target.name);
           return this.kill(target);
         },
@@ -242,6 +298,17 @@ export class World {
     this.links.serve(`zone ${zone}`, process, (channel) => supervisor.accept(channel));
     if (zone < twin) this.links.connect(process, `zone ${twin}`, (channel) => supervisor.acceptTwin(channel));
     supervisor.start();
+  }
+
+  #elsewhere(machines: Machines, zone: ZoneName, twin: ZoneName, process: SimProcess) {
+    return {
+      twinElsewhere: {
+        own: new Map([[zone, MEDIA_ADDRESS[zone]]]),
+        twins: new Map([[twin, MEDIA_ADDRESS[twin]]]),
+        moving: machines.moving(zone, process),
+      },
+      onTaken: () => void this.kill(process),
+    };
   }
 
   // --- processes ------------------------------------------------------------------------------------------------------
@@ -278,7 +345,10 @@ export class World {
   }
 
   #spawn(role: string, id: string): SimProcess {
-    const process = new SimProcess(this.clock, this.wallClock, this.#nextPid++, role, id);
+    const machine = this.machines === undefined ? 'one' : role === 'edge' ? 'door' : id[0]!;
+    const boot = this.#options.mistake === 'takes-any-clock-for-its-own' ? '' : machine;
+    const aheadMs = AHEAD_MS[machine];
+    const process = new SimProcess(this.clock, this.wallClock, this.#nextPid++, role, id, aheadMs, boot);
     this.history.add(`${process.name}#${process.pid} starts`);
     this.#processes.set(process.pid, process);
     return process;
@@ -303,6 +373,7 @@ export class World {
     this.#states.push({ process, port });
     process.onExit(() => void port.close());
     if (this.#away !== undefined) port.away(this.#away);
+    else if (process.role !== 'edge' && this.#stateless.has(zone)) port.away('rejects');
     const { mistake } = this.#options;
     const direct = simState({
       process,
@@ -310,6 +381,7 @@ export class World {
       zone,
       faults: this.stateFaults,
       delayMs: () => 0.2 + this.network.chance() * 1.8,
+      ...(this.machines && process.role === 'zone' && { zones: this.machines.leases(zone, process) }),
       waitMs: (kind) => (kind === 'registration' ? this.registrationsWaitMs : 0),
       committed: (by, writes) => {
         this.history.add(`${by.name} has committed`);
@@ -373,23 +445,46 @@ export class World {
         },
         onFrame: (handler) => {
           this.#grantees.set(process.id, handler);
-          channel.onFrame(handler);
+          channel.onFrame(this.#deafToTerms(handler));
         },
       }),
     );
     for (const edge of edges)
-      this.links.connect(process, `edge ${edge}`, (channel) => callSwitch.acceptEdge(channel));
+      this.links.connect(process, `edge ${edge}`, (channel) =>
+        callSwitch.acceptEdge(this.machines?.overheard(process, channel) ?? channel),
+      );
     for (const media of ['a', 'b'])
       this.links.connect(process, `media ${media}`, (channel) => callSwitch.acceptMedia(channel));
   }
 
   #startMedia(zone: ZoneName, process: SimProcess): void {
-    const media = new SimMedia(process, this.#ports);
+    const media = new SimMedia(process, this.#ports, this.machines);
+    if (this.machines !== undefined) this.#overhear(this.machines, media);
     this.media.set(zone, media);
     this.links.serve(`media ${zone}`, process, (channel) => media.accept(channel));
-    this.links.connect(process, `zone ${zone}`, (channel) => media.acceptZone(channel));
+    this.links.connect(process, `zone ${zone}`, (channel) =>
+      media.acceptZone({
+        ...asPlain(channel),
+        onFrame: (handler) => channel.onFrame(this.#deafToTerms(handler)),
+      }),
+    );
     const other = this.media.get(zone === 'a' ? 'b' : 'a');
     if (other?.process.alive) SimMedia.pair(media, other);
+  }
+
+  /** A mistake: whoever runs in the zone takes each term for one without end. */
+  #deafToTerms(handler: Parameters<Channel['onFrame']>[0]): Parameters<Channel['onFrame']>[0] {
+    if (this.#options.mistake !== 'speaks-after-its-term') return handler;
+    return (frame) => handler(frame.kind === 'term' ? { ...frame, data: {} } : frame);
+  }
+
+  /** While it has streams and may speak it does, every few packets. */
+  #overhear(machines: Machines, media: SimMedia): void {
+    const listen = (): void => {
+      if (media.speaks && media.streams.size > 0) machines.spoke(media.process, 'its streams');
+      media.process.clock.after(PACKETS_MS, listen);
+    };
+    listen();
   }
 
   processesOf(zone: ZoneName): SimProcess[] {
