@@ -15,6 +15,7 @@ const UNIT_ALONE = [
     'edge/trunks',
     'link/unix',
     'media/rtpengine/ng-client',
+    'media/rtpengine/process',
     'media/serve',
     'zone/proc-watch',
   ].map((name) => `src/${name}.test.ts`),

@@ -90,7 +90,9 @@ describe.skipIf(Rtpengine.program === undefined)('a media process that starts it
 
   test('serves without it when the program does not run', async () => {
     await start(['/nowhere/rtpengine']);
-    await log.nth('rtpengine.ended', 3);
+    expect(await log.nth('rtpengine.ended', 3)).toMatchObject({
+      how: 'there is no program /nowhere/rtpengine',
+    });
     expect(log.lines.map(({ what }) => what)).toContain('rtpengine.away');
     await media!.stop();
   });

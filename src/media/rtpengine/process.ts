@@ -7,6 +7,8 @@ const RESTART_PAUSE_MAX_MS = 5_000;
 const STABLE_AFTER_MS = 10_000;
 /** What was asked to end and has not is killed. */
 const STOP_GRACE_MS = 2_000;
+/** Of setpriv, as of shells. */
+const NO_PROGRAM = 127;
 
 export interface RtpengineCommand {
   /** The program, and further options: they come last, and so win over ours. */
@@ -65,7 +67,9 @@ export class RtpengineProcess {
       const pauseMs = Math.min(RESTART_PAUSE_MAX_MS, RESTART_PAUSE_MS * 2 ** (this.#restarts - 1));
       this.#timer = clock.after(this.#restarts === 0 ? 0 : pauseMs, () => this.start());
     };
-    child.once('exit', (code, signal) => ended(signal ?? `exit ${code}`));
+    child.once('exit', (code, signal) =>
+      ended(signal ?? (code === NO_PROGRAM ? `there is no program ${command.words[0]}` : `exit ${code}`)),
+    );
     child.once('error', (error) => ended(`could not be started: ${error.message}`));
   }
 
