@@ -4,10 +4,11 @@ import { spec } from '../../test/support/stream-spec.ts';
 import { type MediaId, type StreamId, silentLogger, VirtualClock } from '../base/index.ts';
 import { type Channel, memoryLink, type Peer } from '../link/index.ts';
 import { openUdpLoop, type UdpLoop } from '../native/index.ts';
+import { progressHere } from './mirror-clock.ts';
 import { encode, type OwnerSays } from './mirror-messages.ts';
 import { MirrorStandBy } from './mirror-stand-by.ts';
 import { wireOf } from './mirror-wire.ts';
-import { recordOf } from './record.ts';
+import { applyProgress, progressOf, recordOf } from './record.ts';
 import type { Stream } from './stream.ts';
 
 const A = 'a' as MediaId;
@@ -95,4 +96,31 @@ test('an owner that is back, by a new connection before the old one is found dea
   expect(standBy.streams).toBe(2);
   standBy.takeDistant([A], clock.nowMs());
   expect(idsOf(taken)).toEqual(['plain', 'keyed']);
+});
+
+test('the times of a machine that was started long before, or long after, are those of ours when its streams are taken over', () => {
+  const AGO_MS = 1_500;
+  const theirsMs = 90 * 86_400_000;
+  const { say } = owner();
+  say({ kind: 'hello', version: 1, id: A, pid: 1, startTime: 1, nowMs: theirsMs });
+  const stream = new PacketPath().put(spec('late', { port: 5000 }));
+  stream.lastHeardMs = stream.feed.sentAtMs = stream.arrival.ssrcSinceMs = theirsMs - AGO_MS;
+  say({ kind: 'put', record: recordOf(stream), ack: 0 });
+  const saidMs = clock.nowMs();
+  standBy.takeDistant([A], saidMs);
+  const late = taken.find(({ id }) => id === stream.id)!;
+  for (const ms of [late.lastHeardMs, late.feed.sentAtMs, late.arrival.ssrcSinceMs]) {
+    expect(saidMs - ms).toBeGreaterThanOrEqual(AGO_MS);
+    expect(saidMs - ms).toBeLessThan(AGO_MS + 10);
+  }
+  expect(late.quality.intervalEndsMs).toBe(-1);
+});
+
+test('so are those that are said once a second', () => {
+  const stream = new PacketPath().put(spec('late', { port: 5000 }));
+  stream.lastHeardMs = 5_000;
+  stream.feed.sentAtMs = 4_000;
+  const progress = progressHere(progressOf(stream), -3_000);
+  applyProgress(stream, progress);
+  expect([stream.lastHeardMs, stream.feed.sentAtMs]).toEqual([2_000, 1_000]);
 });

@@ -11,6 +11,8 @@ export type OwnerSays =
       readonly id: MediaId;
       readonly pid: number;
       readonly startTime: number;
+      /** The sender's clock now; absent from older releases. */
+      readonly nowMs?: number;
     }
   /** The whole stream; with the descriptors of its RTP and RTCP sockets when it is new to the stand-by. `ack` asks for an answer. */
   | { readonly kind: 'put'; readonly record: StreamRecord; readonly ack: number }

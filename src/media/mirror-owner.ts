@@ -233,7 +233,8 @@ export class MirrorOwner implements Mirror, Giver {
       again();
     });
     const { pid } = process;
-    this.#say({ kind: 'hello', version: 1, id: this.#id, pid, startTime: processStartTime(pid) });
+    const [startTime, nowMs] = [processStartTime(pid), this.#clock.nowMs()];
+    this.#say({ kind: 'hello', version: 1, id: this.#id, pid, startTime, nowMs });
     for (const stream of this.#streams()) this.#unsaid.set(stream.id, stream);
     this.#epochsUnsaid = true;
     this.#sayUnsaid();

@@ -13,6 +13,7 @@ import {
 } from '../native/index.ts';
 import { applySpec, releaseKeys } from './apply-spec.ts';
 import type { ExactState } from './exact.ts';
+import { progressHere, stateHere } from './mirror-clock.ts';
 import { decode, encode, type OwnerSays, type StandBySays } from './mirror-messages.ts';
 import { MIRROR_WINDOW, type MirrorWire, wireOf } from './mirror-wire.ts';
 import type { BundleEpoch } from './protocol.ts';
@@ -49,6 +50,8 @@ interface Owner {
   leaving: 'no' | 'handing-over' | 'closing';
   /** It runs on another machine: that it says nothing does not mean that it is dead. Since when its connection is gone. */
   readonly distant: boolean;
+  /** What our clock is ahead of its machine's, and the little that its greeting was under way. */
+  aheadMs: number;
   closedMs?: number;
 }
 
@@ -213,6 +216,7 @@ export class MirrorStandBy {
       exact: new Map(),
       leaving: 'no',
       distant: socket.distant === true,
+      aheadMs: 0,
     };
     this.#owners.set(socket, owner);
     socket.onMessage((message) => this.#hear(socket, owner, message));
@@ -237,6 +241,7 @@ export class MirrorStandBy {
     switch (message.kind) {
       case 'hello':
         owner.id = message.id;
+        if (owner.distant && message.nowMs !== undefined) owner.aheadMs = this.#clock.nowMs() - message.nowMs;
         if (owner.distant) this.#isBack(owner, message.id);
         this.#log.info({ media: message.id, pid: owner.pid }, 'media.standing-by');
         break;
@@ -247,13 +252,13 @@ export class MirrorStandBy {
         break;
       case 'state': {
         const stream = owner.streams.get(message.stream);
-        if (stream !== undefined) applyState(stream, message.state);
+        if (stream !== undefined) applyState(stream, stateHere(message.state, owner.aheadMs));
         break;
       }
       case 'progress':
         for (const progress of message.streams) {
           const stream = owner.streams.get(progress[0] as StreamId);
-          if (stream !== undefined) applyProgress(stream, progress);
+          if (stream !== undefined) applyProgress(stream, progressHere(progress, owner.aheadMs));
         }
         break;
       case 'epochs':
@@ -265,7 +270,7 @@ export class MirrorStandBy {
       case 'exact': {
         const stream = owner.streams.get(message.stream);
         if (stream === undefined) break;
-        applyState(stream, message.state);
+        applyState(stream, stateHere(message.state, owner.aheadMs));
         owner.exact.set(message.stream, message.exact);
         break;
       }
@@ -313,7 +318,7 @@ export class MirrorStandBy {
         applySpec(stream, record.spec, nowMs, false);
       }
       stream.owner = record.owner;
-      applyState(stream, record.state);
+      applyState(stream, stateHere(record.state, owner.aheadMs));
       return true;
     } catch (error) {
       this.#log.error({ stream: record.spec?.id, error: String(error) }, 'media.mirror-failed');
