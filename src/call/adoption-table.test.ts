@@ -19,6 +19,9 @@ const bothWithSrtp = {
     bob: { extension: '1002', profile: 'desk-128' },
   },
 } as const;
+const three = {
+  people: { alice: { extension: '1001' }, bob: { extension: '1002' }, carol: { extension: '1003' } },
+} as const;
 const inOrder = {
   people: {
     alice: { extension: '1001' },
@@ -227,6 +230,24 @@ describe('a call whose owner dies after every step', () => {
     bob.answers(invite, 200, { body: bob.sdp({ profile: 'RTP/SAVP', crypto: [gcm] }) });
     alice.acks(alice.response(200, 'INVITE'));
     hangUp(alice, bob);
+  });
+
+  scene('is transferred while one holds the other, who is busy when it is taken up', three, (it) => {
+    const { flow, alice, bob } = it;
+    const carol = flow.phone('carol');
+    talk(it);
+    alice.asks('INVITE', { body: alice.sdp({ direction: 'sendonly', version: 2 }) });
+    bob.answers(bob.request('INVITE'), 200, { body: bob.sdp({ direction: 'recvonly', version: 2 }) });
+    alice.acks(alice.response(200, 'INVITE'));
+    alice.asks('REFER', { headers: [{ name: 'Refer-To', value: '<sip:1003@acme.example>' }] });
+    alice.answers(alice.request('NOTIFY'), 200);
+    carol.answers(carol.request('INVITE'), 200, { body: carol.sdp() });
+    alice.answers(alice.request('NOTIFY'), 200);
+    alice.answers(alice.request('BYE'), 200);
+    bob.answers(bob.request('INVITE'), 491);
+    flow.advance(5_000);
+    bob.answers(bob.request('INVITE'), 200, { body: bob.sdp({ version: 3 }) });
+    hangUp(bob, carol);
   });
 
   it('was adopted in the middle of everything that the table names', () => {

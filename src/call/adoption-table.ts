@@ -59,6 +59,7 @@ const purposes: Table<Purpose['kind']> = {
   invite: 'the response finds the leg by its Call-ID, whoever sent the INVITE',
   relay: 'the request that it was sent for lies beside it, and is answered when the response comes',
   refresh: 'the response renews the timer',
+  'take-up': 'the response brings the audio of who was held both ways',
   bye: 'the response ends the leg; without one the transaction does',
   done: 'the transaction repeats it; nothing follows from the response',
 };
@@ -91,6 +92,8 @@ const fields: Table<keyof Call> = {
   caller: plain,
   dialled: plain,
   target: plain,
+  presented: plain,
+  transfers: plain,
   sessionId: plain,
   legs: plain,
   legsMade: plain,
@@ -143,6 +146,8 @@ const legFields: Table<keyof Leg> = {
   sessionTimer:
     'the deadlines are times of the machine: who refreshes does so at the same time as the dead owner would have',
   refreshAgainAtMs: 'sent again at that time',
+  transfer: 'the new party rings on; who asked is told by NOTIFY what comes of it',
+  takeUp: 'offered at that time',
   peer: plain,
   ringUntilMs: 'the deadline is a time of the machine',
   cancelWanted: 'the CANCEL goes out with the first provisional response',
@@ -154,6 +159,7 @@ const legFields: Table<keyof Leg> = {
 
 const mediaFields: Table<keyof LegMedia> = {
   stream: 'put again under the new epoch, which changes nothing that runs',
+  closed: 'it is not put again; its figures are in the call, or were lost with the dead owner',
   family: plain,
   opened: plain,
   sdpId: plain,

@@ -23,7 +23,9 @@ import { peerAllows } from './peer.ts';
 import { deviceFailed } from './ring.ts';
 import { SESSION_POLICY } from './session.ts';
 import { connectStreams, putStream } from './streams.ts';
+import { showTalkState } from './talk-state.ts';
 import { agreedTerms, type MediaRefusal, standingTerms } from './terms.ts';
+import { targetAnswers } from './transferring.ts';
 import {
   answerRequest,
   isSdp,
@@ -33,7 +35,7 @@ import {
   sendResponseText,
   sendText,
 } from './wire.ts';
-import { answeredCallee, callerLeg, liveCallees, type Work } from './work.ts';
+import { answeredCallee, callerLeg, isTransferred, liveCallees, type Work } from './work.ts';
 
 const elsewhere: readonly SipHeader[] = [
   { name: 'Reason', value: 'SIP;cause=200;text="Call completed elsewhere"' },
@@ -93,8 +95,9 @@ export function deviceAnswers(work: Work, leg: Leg, client: ClientRequest, respo
   }
   call.queue = [];
   delete call.ringUntilMs;
-  call.answeredUtcMs = ctx.utcMs;
-  answerCaller(work);
+  call.answeredUtcMs ??= ctx.utcMs;
+  if (isTransferred(call)) targetAnswers(work, leg);
+  else answerCaller(work);
 }
 
 /** Takes the SDP of a 2xx and acknowledges it, unless the ACK must wait for the caller's answer to an offer in it. */
@@ -122,6 +125,12 @@ function answeredMedia(
   if (isLeftUnanswered(caller, leg)) return 'e2ee_client';
   delete leg.media.firstOffer;
   delete leg.media.updatedEarly;
+  // Who was transferred has its answer since long.
+  if (isTransferred(work.call)) {
+    sendAck(work, leg, client.cseq);
+    leg.state = 'confirmed';
+    return undefined;
+  }
   const { unanswered, answeredEarly, renewal, updatedEarly } = caller.media;
   // RFC 3261 §13.2.1: a 2xx says the early answer again, wherever the stream is now. A re-INVITE tells of that.
   const saidAlready = updatedEarly || (renewal !== undefined && unanswered === undefined);
@@ -227,18 +236,6 @@ function passAnswerOn(work: Work, leg: Leg, ack: SipRequest): boolean {
   return true;
 }
 
-/** `talking` or `held`, as the directions say. */
-export function showTalkState(work: Work): void {
-  const { call } = work;
-  if (call.state !== 'talking' && call.state !== 'held' && call.state !== 'answered') return;
-  const callee = answeredCallee(call);
-  const caller = callerLeg(call);
-  if (caller.state !== 'confirmed' || callee?.state !== 'confirmed') return;
-  const flows = caller.media.direction === 'sendrecv' && callee.media.direction === 'sendrecv';
-  call.state = flows ? 'talking' : 'held';
-}
-
-/** A repeated 2xx gets its ACK again. One whose ACK is still owed waits with it. */
 /** The 2xx came again: its ACK was lost, or is still owed. */
 export function repeatAck(work: Work, leg: Leg, client: ClientRequest): void {
   if (client.ack !== undefined) sendText(work, leg, client.ack);

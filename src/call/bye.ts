@@ -2,6 +2,7 @@ import type { SipRequest } from '../sip/index.ts';
 import { endCall, finishLeg, refuseOpenRequests } from './end.ts';
 import { reasonHeaders } from './headers.ts';
 import type { Leg, ServerRequest } from './model.ts';
+import { leavesTransferred } from './transferring.ts';
 import { answerRequest } from './wire.ts';
 import type { Work } from './work.ts';
 
@@ -14,7 +15,7 @@ export function hungUp(work: Work, leg: Leg, server: ServerRequest, request: Sip
   refuseOpenRequests(work, leg);
   const oursUnderWay = leg.clients.some(({ method, tx }) => method === 'BYE' && tx.state !== 'Terminated');
   if (!oursUnderWay) finishLeg(leg);
-  if (isDismissed) return;
+  if (isDismissed || leavesTransferred(work, leg)) return;
   const headers = reasonHeaders(request);
   endCall(
     work,

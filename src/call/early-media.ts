@@ -18,8 +18,9 @@ import { takeAnswer } from './negotiate-offer.ts';
 import { peerAllows } from './peer.ts';
 import { connectStreams } from './streams.ts';
 import { agreedTerms } from './terms.ts';
+import { targetRings } from './transferring.ts';
 import { answerRequest, isSdp, openInvite, responseFor, sendRequest, sendResponseText } from './wire.ts';
-import { callerLeg, liveCallees, type Work } from './work.ts';
+import { callerLeg, isRinging, isTransferred, liveCallees, type Work } from './work.ts';
 
 /** A 1xx to a callee's INVITE: the phone rings, or sends early media. */
 export function deviceProgresses(work: Work, leg: Leg, client: ClientRequest, response: SipResponse): void {
@@ -60,6 +61,10 @@ export function deviceProgresses(work: Work, leg: Leg, client: ClientRequest, re
  */
 function tellCaller(work: Work, leg: Leg, status: number, reliable: boolean): void {
   const { call } = work;
+  if (isTransferred(call)) {
+    if (isRinging(call)) targetRings(work);
+    return;
+  }
   const caller = callerLeg(call);
   const invite = openInvite(caller);
   if (invite?.request === undefined) return;

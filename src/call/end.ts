@@ -164,7 +164,7 @@ function closeStreams(work: Work): void {
   // One that never opened has no figures to wait for.
   const reporting: StreamId[] = [];
   for (const { media } of call.legs) {
-    if (media.stream === undefined) continue;
+    if (media.stream === undefined || media.closed) continue;
     streams.push(media.stream);
     if (media.opened !== undefined) reporting.push(media.stream);
   }

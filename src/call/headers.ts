@@ -3,7 +3,7 @@ import { header, type SipHeader, type SipMessage } from '../sip/index.ts';
 import type { Leg } from './model.ts';
 import { callerLeg, peerOf, type Work } from './work.ts';
 
-export const ALLOW = 'INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK';
+export const ALLOW = 'INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REFER';
 export const SUPPORTED = ['100rel', 'timer'];
 /** Info package and option tag of RFC 8840. */
 export const TRICKLE = 'trickle-ice';
@@ -21,7 +21,6 @@ export const recvInfoOn = ({ media }: Leg): SipHeader[] =>
 
 /** Methods that we know of but do not serve inside a call: 405, while one never heard of gets 501 (RFC 3261 §21.4.6, §21.5.2). */
 export const KNOWN_METHODS: ReadonlySet<string> = new Set([
-  'REFER',
   'NOTIFY',
   'SUBSCRIBE',
   'MESSAGE',
@@ -67,7 +66,7 @@ export const newSessionId = (random: Random): string => Buffer.from(random.bytes
 /** RFC 7989 §6: to this leg we speak with the other end's UUID. */
 export function sessionIdHeader(work: Work, leg: Leg): SipHeader {
   const { call } = work;
-  const other = peerOf(call, leg) ?? (leg.role === 'callee' ? callerLeg(call) : undefined);
+  const other = peerOf(call, leg) ?? (leg === callerLeg(call) ? undefined : callerLeg(call));
   // Before one device is chosen the caller hears of a UUID that stands for the call itself.
   const local = other?.sessionId ?? call.sessionId;
   const remote = leg.role === 'callee' && leg.dialog === undefined ? NIL_UUID : leg.sessionId;

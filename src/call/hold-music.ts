@@ -3,7 +3,7 @@ import { mediaCan } from './media-can.ts';
 import type { Leg } from './model.ts';
 import { indexOf } from './route.ts';
 import type { Terms } from './terms.ts';
-import { peerOf, type Work } from './work.ts';
+import { callerLeg, isRinging, isTransferred, peerOf, type Work } from './work.ts';
 
 /** Ships with us, and lies behind the installation's own assets: a file of this name among those takes its place. */
 export const DEFAULT_HOLD_MUSIC = 'hold-music.ogg';
@@ -20,6 +20,12 @@ export function holdMusicOn(work: Work, leg: Leg): Playback | undefined {
 export function heldTerms<T extends Terms>(work: Work, holder: Leg, other: Leg | undefined, offer: T): T {
   if (offer.direction !== 'inactive' || other === undefined) return offer;
   return musicFor(work, other, holder) === undefined ? offer : { ...offer, direction: 'sendonly' };
+}
+
+/** What the party that stays hears while it rings. */
+export function ringbackOn({ call }: Work, leg: Leg): Playback | undefined {
+  if (!isRinging(call) || leg !== callerLeg(call) || !isTransferred(call)) return undefined;
+  return { id: 'ringback', items: [{ tone: 'ringback' }], times: 0 };
 }
 
 function musicFor(work: Work, leg: Leg, holder: Leg): string | undefined {

@@ -6,7 +6,7 @@ import {
   sessionTimerFromAnswer,
   sessionTimerRequestHeaders,
 } from '../sip/index.ts';
-import { answerInvite, showTalkState } from './answer.ts';
+import { answerInvite } from './answer.ts';
 import { CANCEL_WAIT_MS, cancelInvite, endCall } from './end.ts';
 import { isLeftUnanswered, refusedChange, withoutRefused } from './end-to-end.ts';
 import { collision } from './glare.ts';
@@ -18,6 +18,7 @@ import { makeOffer, takeAnswer } from './negotiate-offer.ts';
 import { peerAllows } from './peer.ts';
 import { SESSION_POLICY } from './session.ts';
 import { connectStreams, putStream } from './streams.ts';
+import { showTalkState } from './talk-state.ts';
 import { changesNothing, standingTerms, type Terms } from './terms.ts';
 import { warningOf } from './warning.ts';
 import { answerRequest, isSdp, sendAck, sendRequest } from './wire.ts';

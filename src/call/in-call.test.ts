@@ -61,12 +61,12 @@ describe('requests inside a call', () => {
     hangUp(alice, bob);
   });
 
-  scene('OPTIONS is answered, REFER and what nobody knows are not served', {}, (it) => {
+  scene('OPTIONS is answered, MESSAGE and what nobody knows are not served', {}, (it) => {
     const { alice, bob } = it;
     talk(it);
     bob.asks('OPTIONS');
     expect(header(bob.response(200, 'OPTIONS'), 'Allow')).toContain('UPDATE');
-    alice.asks('REFER', { headers: [{ name: 'Refer-To', value: '<sip:1003@acme.example>' }] });
+    alice.asks('MESSAGE');
     expect(header(alice.response(405), 'Allow')).toContain('INVITE');
     alice.asks('DANCE');
     alice.response(501);

@@ -72,6 +72,6 @@ export function sipCallIdsOf(call: Call): string[] {
  */
 export function belongsTo(call: Call, message: SipMessage): boolean {
   if (message.kind === 'response' || tagOf(toOf(message)) !== undefined) return true;
-  const first = call.legs[0];
+  const first = call.legs.find(({ role }) => role === 'caller');
   return first?.inviteCseq === undefined || cseqOf(message)?.seq === first.inviteCseq;
 }

@@ -5,6 +5,7 @@ import { endCall, finishLeg } from './end.ts';
 import { askForFlow, leave, moveTo, sayAgain } from './flow.ts';
 import type { Call, Leg, Lookup } from './model.ts';
 import { deviceFailed, ringOverOtherFlow } from './ring.ts';
+import { leavesTransferred } from './transferring.ts';
 import type { CallEvent } from './types.ts';
 import { openClientInvite, sendRequest, sendText } from './wire.ts';
 import { legById, type Work } from './work.ts';
@@ -119,6 +120,7 @@ export function runLost(work: Work, leg: Leg): void {
   if (lost.untilMs <= nowMs) {
     delete leg.lost;
     if (work.call.end !== undefined) return;
+    if (leavesTransferred(work, leg)) return;
     giveUpRinging(work, leg);
     if (leg.state === 'answered' || leg.state === 'confirmed') {
       endCall(work, {

@@ -24,6 +24,7 @@ import type {
   SipRequest,
 } from '../sip/index.ts';
 import type { PacketTimes } from './packet-time.ts';
+import type { Transfer } from './transfer.ts';
 
 /**
  * A call as plain data: JSON in, JSON out. A step works on a copy of its own (`copyOf`), hence fields without `readonly` here and
@@ -61,9 +62,13 @@ export interface Call {
   readonly caller: Party;
   readonly dialled: string;
   target?: Party & { readonly inOrder: boolean; readonly maxWaitSec: number };
+  /** Whom the phones that ring now see as the caller, where that is not `caller`: who waits after a transfer. */
+  presented?: Party;
+  /** Transfers that were asked for, for the record. The newest ones only. */
+  transfers?: readonly TransferDone[];
   /** RFC 7989: the caller's UUID, or ours for a caller without one; with it logs, traces and the record find together. */
   readonly sessionId: string;
-  /** The caller's is the first. */
+  /** Who waits for an answer, or did, is the first: the caller, or the party that was transferred. */
   legs: Leg[];
   /** Counts legs, so that no id is used twice. */
   legsMade: number;
@@ -94,6 +99,14 @@ export interface Call {
   adoptions: number;
   /** The newest ones only. */
   appliedCommandIds: string[];
+}
+
+export interface TransferDone {
+  readonly by: UserId;
+  readonly to: UserId;
+  readonly utcMs: number;
+  /** As of a call; absent: nothing had come of it when the call ended. */
+  readonly outcome?: string;
 }
 
 export interface Party {
@@ -150,6 +163,7 @@ export type LegState =
 
 export interface Leg {
   readonly id: LegId;
+  /** Who began the dialog: the phone, or we. */
   readonly role: 'caller' | 'callee';
   readonly user: UserId;
   readonly device: DeviceId;
@@ -207,6 +221,10 @@ export interface Leg {
   cancelWanted?: boolean;
   /** How a callee leg failed. */
   failure?: { readonly status: number; readonly reason: string };
+  /** It has asked for a transfer, and stands aside until something came of it. */
+  transfer?: Transfer;
+  /** It was held when it was transferred: to be offered audio both ways then. */
+  takeUp?: { readonly tries: number; readonly atMs: number };
   media: LegMedia;
   /** The longest time in which media got nothing from the leg. */
   silentForMs?: number;
@@ -226,6 +244,8 @@ export interface MediaPolicy {
 export interface LegMedia {
   /** Absent until the leg has anything to do with media. */
   stream?: StreamId;
+  /** The leg has left a call that goes on, and its stream is no more. */
+  closed?: true;
   readonly family: 4 | 6;
   opened?: {
     readonly address: string;
@@ -336,6 +356,8 @@ export type Purpose =
   | { readonly kind: 'relay'; readonly server: string }
   /** `renews`: its offer tells of a stream that took a lost one's place. */
   | { readonly kind: 'refresh'; readonly renews?: true }
+  /** Audio both ways for who was held when it was transferred. */
+  | { readonly kind: 'take-up'; readonly tries: number }
   | { readonly kind: 'bye' }
   /** CANCEL, PRACK: nothing follows from the response. */
   | { readonly kind: 'done' };

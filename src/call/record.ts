@@ -47,6 +47,7 @@ export function recordOf(call: Call): CallRecord {
     ...(end?.reason === undefined ? {} : { reason: end.reason }),
     directoryNumber: call.snapshotNumber,
     ...(call.origin === undefined ? {} : { origin: call.origin }),
+    ...(call.transfers === undefined ? {} : { transfers: call.transfers }),
     adoptions: call.adoptions,
     legs: call.legs.map((leg) => recordLeg(call, leg, talkMs)),
     ...(quality === undefined ? {} : { quality }),

@@ -5,7 +5,6 @@ import {
   sessionTimerFromAnswer,
   sessionTimerRequestHeaders,
 } from '../sip/index.ts';
-import { showTalkState } from './answer.ts';
 import { CANCEL_WAIT_MS, dropStreams, endCall } from './end.ts';
 import { isBusyWithOffers, retryDelayMs } from './glare.ts';
 import type { ClientRequest, Leg } from './model.ts';
@@ -13,6 +12,7 @@ import { makeOffer, takeAnswer } from './negotiate-offer.ts';
 import { peerAllows } from './peer.ts';
 import { SESSION_POLICY } from './session.ts';
 import { putStream } from './streams.ts';
+import { showTalkState } from './talk-state.ts';
 import { ownTerms } from './terms.ts';
 import { isSdp, openInvite, sendAck, sendRequest } from './wire.ts';
 import type { Work } from './work.ts';

@@ -19,8 +19,9 @@ import { ALLOW, KNOWN_METHODS, supportedOn, UNDERSTOOD } from './headers.ts';
 import { renegotiate } from './hold.ts';
 import { relayInfo } from './info.ts';
 import type { Leg, ServerRequest } from './model.ts';
+import { refer } from './transfer.ts';
 import { admit, answerRequest, answerWithoutTransaction, openInvite, sendOutputs } from './wire.ts';
-import { callerLeg, type Work } from './work.ts';
+import { callerLeg, invitingLeg, type Work } from './work.ts';
 
 /** A request that came for this call: again, for an open transaction, in a dialog, or for none. */
 export function receive(work: Work, request: SipRequest, flow: Flow): void {
@@ -64,7 +65,7 @@ function receiveAgain(work: Work, leg: Leg, server: ServerRequest, request: SipR
 }
 
 function receiveWithoutDialog(work: Work, request: SipRequest, flow: Flow): void {
-  const leg = callerLeg(work.call);
+  const leg = invitingLeg(work.call);
   if (!isKnownWay(leg, flow)) {
     if (!judgeLater(work, leg, request, flow)) refuseStranger(work, leg, request, flow);
     return;
@@ -173,8 +174,10 @@ function serve(work: Work, leg: Leg, server: ServerRequest, request: SipRequest)
         ],
       });
       return;
+    case 'REFER':
+      refer(work, leg, server, request);
+      return;
     default:
-      // REFER finds its place here when transfer comes.
       answerRequest(work, leg, server, KNOWN_METHODS.has(request.method) ? 405 : 501, {
         headers: [{ name: 'Allow', value: ALLOW }],
       });

@@ -16,6 +16,7 @@ import type { ClientRequest, Leg, ServerRequest } from './model.ts';
 import { refreshed } from './refresh.ts';
 import { mediaRenewed } from './renew-media.ts';
 import { askAgain, deviceFailed } from './ring.ts';
+import { takenUp } from './take-up.ts';
 import { sendOutputs } from './wire.ts';
 import type { Work } from './work.ts';
 
@@ -68,6 +69,9 @@ function reply(work: Work, leg: Leg, client: ClientRequest, response: SipRespons
     case 'refresh':
       if (purpose.renews === true) mediaRenewed(work, leg, client, response);
       else refreshed(work, leg, client, response);
+      return;
+    case 'take-up':
+      takenUp(work, leg, client, purpose.tries, response);
       return;
     case 'bye':
       // Whatever the answer, the dialog is over (RFC 3261 §15.1.1).

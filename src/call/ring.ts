@@ -7,7 +7,7 @@ import {
   serializeNameAddr,
   sessionTimerRequestHeaders,
 } from '../sip/index.ts';
-import { cancelLeg, closeStreamOf, endCall, finishLeg } from './end.ts';
+import { cancelLeg, closeStreamOf, finishLeg } from './end.ts';
 import { asksFor, ringable } from './end-to-end.ts';
 import { newSessionId, newTag, supportedOn } from './headers.ts';
 import { mediaCan } from './media-can.ts';
@@ -19,6 +19,7 @@ import { indexOf, mediaPolicyOf } from './route.ts';
 import { SESSION_POLICY } from './session.ts';
 import { putStream } from './streams.ts';
 import { agreedTerms } from './terms.ts';
+import { ringingFailed } from './transferring.ts';
 import { TRUNK_POLICY, trunkDevice, trunkHeaders } from './trunk.ts';
 import { isEndToEndRefusal, warningOf } from './warning.ts';
 import { newIce, offersWebrtc } from './webrtc.ts';
@@ -53,11 +54,16 @@ export function ringDevices(
   const left = registered.length === 0 && ways.length > 0 && asksFor(caller) ? 'e2ee_trunk' : refusal;
   if (left !== undefined) {
     const answerHeaders = [warningOf(work, left)];
-    endCall(work, { outcome: 'failed', status: 488, by: 'system', reason: left, answerHeaders });
+    ringingFailed(work, { outcome: 'failed', status: 488, by: 'system', reason: left, answerHeaders });
     return;
   }
   if (reachable.length === 0 && ways.length === 0) {
-    endCall(work, { outcome: 'unreachable', status: 480, by: 'system', reason: 'no device is registered' });
+    ringingFailed(work, {
+      outcome: 'unreachable',
+      status: 480,
+      by: 'system',
+      reason: 'no device is registered',
+    });
     return;
   }
   call.state = 'calling';
@@ -224,13 +230,14 @@ function invite(work: Work, leg: Leg): void {
       params: {},
     });
   const target = call.target ?? call.caller;
+  const shown = call.presented ?? call.caller;
   // Without an offer of ours a reliable 1xx would bring one, to be answered in PRACK before the caller could.
   const options = supportedOn(leg);
   const supported = offer === undefined ? options.filter((option) => option !== '100rel') : options;
   const headers: SipHeader[] = [
     ...(leg.target?.path ?? []).map((value) => ({ name: 'Route', value })),
     { name: 'Max-Forwards', value: String(call.maxForwards) },
-    { name: 'From', value: `${address(call.caller.extension, call.caller.display)};tag=${leg.localTag}` },
+    { name: 'From', value: `${address(shown.extension, shown.display)};tag=${leg.localTag}` },
     { name: 'To', value: address(target.extension, target.display) },
     { name: 'Call-ID', value: leg.sipCallId },
     { name: 'CSeq', value: '1 INVITE' },
@@ -285,7 +292,7 @@ export function deviceTimedOut(work: Work, leg: Leg): void {
 
 /** PH-CALL-09. */
 export function nobodyAnswered(work: Work): void {
-  endCall(work, { outcome: 'no-answer', status: 480, by: 'system', reason: 'nobody answered in time' });
+  ringingFailed(work, { outcome: 'no-answer', status: 480, by: 'system', reason: 'nobody answered in time' });
 }
 
 function refuse(work: Work): void {
@@ -293,7 +300,7 @@ function refuse(work: Work): void {
   const best = bestOf(failures);
   const outcome = outcomeOf(best.status);
   const status = toldToCaller(best.status);
-  endCall(work, {
+  ringingFailed(work, {
     outcome,
     status,
     by: outcome === 'busy' || outcome === 'declined' ? 'callee' : 'system',

@@ -187,11 +187,11 @@ function streamFailed(work: Work, { stream, code }: Event<'media-failed'>): void
 
 function streamsClosed(work: Work, { reports }: Event<'media-closed'>): void {
   const { call } = work;
-  if (call.closing === undefined) return;
-  const { streams } = call.closing;
+  if (call.state === 'ended') return;
   for (const report of reports) {
     const isNew = !call.reports.some(({ stream }) => stream === report.stream);
-    if (isNew && streams.includes(report.stream)) call.reports.push(report);
+    // Also of an end that has left a call that goes on.
+    if (isNew && call.legs.some(({ media }) => media.stream === report.stream)) call.reports.push(report);
   }
 }
 

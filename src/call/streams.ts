@@ -1,6 +1,6 @@
 import { BUNDLE_ID_LENGTH, type BundleId } from '../base/index.ts';
 import type { StreamCodec, StreamSpec } from '../media/index.ts';
-import { holdMusicOn } from './hold-music.ts';
+import { holdMusicOn, ringbackOn } from './hold-music.ts';
 import type { Leg, LegMedia } from './model.ts';
 import { DEFAULT_PACKET_MS, packetMsFor } from './packet-time.ts';
 import { dtlsTermsOf } from './webrtc.ts';
@@ -9,7 +9,7 @@ import type { Work } from './work.ts';
 /** Asks media for what the leg's stream shall be now. */
 export function putStream(work: Work, leg: Leg): void {
   const { media } = leg;
-  if (media.stream === undefined) return;
+  if (media.stream === undefined || media.closed) return;
   const at = work.commands.findIndex(
     (command) => command.type === 'media-put' && command.stream.id === media.stream,
   );
@@ -29,7 +29,8 @@ function streamSpec(work: Work, leg: Leg, id: StreamSpec['id']): StreamSpec {
   const media = leg.media.renewal === undefined ? leg.media : bare(leg.media);
   const dtls = dtlsTermsOf(leg.media);
   const packetMs = packetMsFor(media.packetTimes ?? {});
-  const plays = leg.media.renewal === undefined ? holdMusicOn(work, leg) : undefined;
+  const plays =
+    leg.media.renewal === undefined ? (ringbackOn(work, leg) ?? holdMusicOn(work, leg)) : undefined;
   return {
     id,
     call: work.call.id,

@@ -12,6 +12,8 @@ import type { Call, ClientRequest, Leg } from './model.ts';
 import { runNewContact, runSessionTimer } from './refresh.ts';
 import { timedOut } from './responses.ts';
 import { deviceTimedOut, nobodyAnswered } from './ring.ts';
+import { runTakeUp } from './take-up.ts';
+import { ringingFailed } from './transferring.ts';
 import { openInvite, sendOutputs, sendResponseText } from './wire.ts';
 import type { Work } from './work.ts';
 
@@ -23,13 +25,19 @@ export function runTimers(work: Work): void {
     repeatReliable(work, leg);
     runSessionTimer(work, leg);
     runNewContact(work, leg);
+    runTakeUp(work, leg);
     runLost(work, leg);
     if (leg.ringUntilMs !== undefined && leg.ringUntilMs <= work.ctx.nowMs) deviceTimedOut(work, leg);
   }
   const { call, ctx } = work;
   if (call.ringUntilMs !== undefined && call.ringUntilMs <= ctx.nowMs) {
     if (call.state === 'routing') {
-      endCall(work, { outcome: 'failed', status: 500, by: 'system', reason: 'no word of registrations' });
+      ringingFailed(work, {
+        outcome: 'failed',
+        status: 500,
+        by: 'system',
+        reason: 'no word of registrations',
+      });
     } else nobodyAnswered(work);
   }
   finishIfReported(work);
@@ -126,6 +134,7 @@ export function nextWakeMs(call: Call): number | undefined {
       if (leg.sessionTimer !== undefined) at(sessionTimerDeadlineMs(leg.sessionTimer));
       at(leg.refreshAgainAtMs);
       at(leg.newContactAtMs);
+      at(leg.takeUp?.atMs);
     }
     if (leg.state !== 'ended') {
       at(leg.lost?.nextMs);

@@ -32,7 +32,7 @@ export function transportTold(
     return;
   }
   const reason = `its media transport failed: ${problem ?? 'no reason given'}`.slice(0, MAX_PROBLEM);
-  if (call.answeredUtcMs === undefined && leg.role === 'callee') {
+  if (leg.role === 'callee' && (leg.state === 'new' || leg.state === 'calling' || leg.state === 'ringing')) {
     deviceFailed(work, leg, 503, reason);
     return;
   }

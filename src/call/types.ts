@@ -10,7 +10,7 @@ import type {
   StreamSpec,
 } from '../media/index.ts';
 import type { SipMessage } from '../sip/index.ts';
-import type { TrunkWay } from './model.ts';
+import type { TransferDone, TrunkWay } from './model.ts';
 import type { RecordedQuality } from './quality.ts';
 import type { TrunkCall } from './trunk.ts';
 
@@ -114,6 +114,8 @@ export interface CallRecord {
   readonly directoryNumber: number;
   /** It came from another data centre, where this call has a record too. */
   readonly origin?: { readonly dataCentre: string; readonly call: CallId };
+  /** Transfers that were asked for, in order, and what came of each. */
+  readonly transfers?: readonly TransferDone[];
   readonly adoptions: number;
   readonly legs: readonly CallRecordLeg[];
   /** From the answer to the end; absent: nobody answered. */

@@ -26,22 +26,38 @@ export function copyOf(call: Call): Call {
   };
 }
 
+/** Who waits for an answer, or did. */
 export const callerLeg = (call: Call): Leg => call.legs[0]!;
+
+/** Devices are looked for, or ring. */
+export const isRinging = ({ state }: Call): boolean =>
+  state === 'routing' || state === 'calling' || state === 'ringing';
+
+/** Who waits has been answered before: what rings now rings for a transfer, or rings back from one. */
+export const isTransferred = (call: Call): boolean => callerLeg(call).state === 'confirmed';
+
+/** Whose INVITE began the call. */
+export const invitingLeg = (call: Call): Leg =>
+  call.legs.find(({ role }) => role === 'caller') ?? callerLeg(call);
 
 export const legById = (call: Call, id: LegId): Leg | undefined => call.legs.find((leg) => leg.id === id);
 
 const isLive = (leg: Leg): boolean => leg.state !== 'ending' && leg.state !== 'ended';
 
 export const liveCallees = (call: Call): Leg[] =>
-  call.legs.filter((leg) => leg.role === 'callee' && isLive(leg));
+  call.legs.filter((leg) => isCallee(call, leg) && isLive(leg));
 
 /** The device that has answered. */
 export const answeredCallee = (call: Call): Leg | undefined =>
-  call.legs.find((leg) => leg.role === 'callee' && (leg.state === 'answered' || leg.state === 'confirmed'));
+  call.legs.find((leg) => isCallee(call, leg) && (leg.state === 'answered' || leg.state === 'confirmed'));
+
+/** Whoever is not waiting, and has not stepped aside for somebody else. */
+const isCallee = (call: Call, leg: Leg): boolean => leg !== callerLeg(call) && leg.transfer === undefined;
 
 /** The other end of an established call, or of one that rings a single device. */
 export function peerOf(call: Call, leg: Leg): Leg | undefined {
-  if (leg.role === 'callee') return callerLeg(call);
+  if (leg.transfer !== undefined) return undefined;
+  if (leg !== callerLeg(call)) return callerLeg(call);
   const answered = answeredCallee(call);
   if (answered !== undefined) return answered;
   const live = liveCallees(call);

@@ -262,7 +262,9 @@ export class CallTable {
   /** Of calls that go on. */
   get openStreams(): StreamId[] {
     return [...this.#byStream].flatMap(([stream, { call }]) =>
-      call?.legs.some(({ media }) => media.stream === stream) && call.end === undefined ? [stream] : [],
+      call?.legs.some(({ media }) => media.stream === stream && !media.closed) && call.end === undefined
+        ? [stream]
+        : [],
     );
   }
 

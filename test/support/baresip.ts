@@ -186,6 +186,11 @@ export class Baresip {
     return this.command('resume');
   }
 
+  /** REFER: it hangs up by itself when it hears that the other one has answered. */
+  transfer(user: string): Promise<string> {
+    return this.command('transfer', `sip:${user}@${this.options.domain ?? 'demo.twinline.test'}`);
+  }
+
   async hangUp(): Promise<void> {
     await this.command('hangup');
   }

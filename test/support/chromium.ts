@@ -173,6 +173,11 @@ export class BrowserPhone {
     return this.#do('resume');
   }
 
+  /** Transfers its call. Resolves with what it was told, in order. */
+  refer(user: string): Promise<readonly string[]> {
+    return this.#do('refer', `sip:${user}@${this.options.domain ?? 'demo.twinline.test'}`);
+  }
+
   restartIce(): Promise<{ status: number; body: string }> {
     return this.#do('restartIce');
   }

@@ -213,6 +213,21 @@ window.phone = {
 
   hold: () => reinvite({ hold: true }),
   resume: () => reinvite({ hold: false }),
+  /** Resolves with what each NOTIFY says, once the last one has come. */
+  refer: (target) =>
+    new Promise((resolve, reject) => {
+      const said = [];
+      session
+        .refer(UserAgent.makeURI(target), {
+          onNotify: (notification) => {
+            notification.accept();
+            said.push(notification.request.body.trim());
+            if (/terminated/.test(notification.request.getHeader('Subscription-State') ?? '')) resolve(said);
+          },
+          requestDelegate: { onReject: ({ message }) => resolve([`${message.statusCode}`]) },
+        })
+        .catch(reject);
+    }),
   restartIce: () => reinvite({ offerOptions: { iceRestart: true } }),
 
   /** Asks for end-to-end encryption, or for its end. */
