@@ -28,6 +28,8 @@ export class Conversation {
   calleeRangMs: number | undefined;
   calleeAnsweredMs: number | undefined;
   refusedMs: number | undefined;
+  /** Whose REFER is under way. */
+  transferredBy: PhoneCall | undefined;
   readonly holders = new Set<Side>();
   readonly pressed = { caller: 0, callee: 0 };
   /** Requests of one phone that overtake each other are refused (RFC 3261 §12.2.2): it sends the next when the last one is answered. */
@@ -183,7 +185,9 @@ export class Crowd {
 
   #answered(conversation: Conversation, call: PhoneCall): void {
     conversation.answeredMs = this.#nowMs;
-    const { talkMs, hangsUp, holds, digits = [] } = conversation.plan;
+    const { talkMs, hangsUp, holds, digits = [], transfer } = conversation.plan;
+    if (transfer !== undefined)
+      this.#after(transfer.afterMs, () => void this.#transfer(conversation, transfer.to));
     for (const digit of digits) {
       if (digit.afterMs < talkMs) this.#after(digit.afterMs, () => this.#press(conversation, digit.by));
     }
@@ -213,7 +217,7 @@ export class Crowd {
     }
     conversation.callees.push(call);
     call.events.each((event) => {
-      if (event.type === 'acknowledged') conversation.acknowledged(call, this.#nowMs);
+      if (event.type === 'acknowledged') this.#acknowledged(conversation, call);
       if (event.type === 'ended') this.#ended(conversation, call, 'callee');
     });
     const { callee, ringMs, earlyMedia } = conversation.plan;
@@ -244,6 +248,17 @@ export class Crowd {
         });
         return;
     }
+  }
+
+  #acknowledged(conversation: Conversation, call: PhoneCall): void {
+    const { transferredBy } = conversation;
+    conversation.acknowledged(call, this.#nowMs);
+    if (transferredBy === undefined || transferredBy === call) return;
+    // Whoever held the caller is out, and nobody does any more.
+    conversation.transferredBy = undefined;
+    conversation.holders.delete('callee');
+    conversation.offers--;
+    conversation.lastOfferMs = this.#nowMs;
   }
 
   #ring(conversation: Conversation, call: PhoneCall, earlyMedia: boolean): void {
@@ -286,6 +301,21 @@ export class Crowd {
     this.#after(forMs, () =>
       this.#onceOnline(call, () => void this.#offer(conversation, by, call, 'resume', () => call.resume())),
     );
+  }
+
+  /** Until the other one has answered nobody need hear anybody. */
+  async #transfer(conversation: Conversation, to: string): Promise<void> {
+    const { callee } = conversation;
+    if (callee === undefined || !conversation.established || conversation.hangUp !== undefined) return;
+    if (!this.#isOnline(this.#phoneOf(callee))) return;
+    conversation.transferredBy = callee;
+    conversation.offers++;
+    const response = await callee.refer(`sip:${to}@demo.twinline.test`);
+    if (response.status < 300) return;
+    conversation.transferredBy = undefined;
+    conversation.offers--;
+    if (!isOfBrokenStream(response) && conversation.hangUp === undefined)
+      conversation.surprises.push(`the callee's REFER got ${tell(response)}`);
   }
 
   /** A digit goes to the other phone, once. */

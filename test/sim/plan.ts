@@ -43,6 +43,8 @@ export interface CallPlan {
   readonly talkMs: number;
   readonly hangsUp: 'caller' | 'callee' | 'both';
   readonly holds: readonly { readonly by: Side; readonly afterMs: number; readonly forMs: number }[];
+  /** The callee sends the caller on to another user, so long after the answer. */
+  readonly transfer?: { readonly to: string; readonly afterMs: number };
   /** Keypad digits by INFO. */
   readonly digits?: readonly { readonly by: Side; readonly afterMs: number }[];
 }

@@ -64,6 +64,16 @@ export const variants: readonly Variant[] = [
     name: 'encrypted end to end',
     phones: [phone('1001', { endToEnd: true }), phone('1002', { endToEnd: true })],
   },
+  {
+    name: 'is transferred while the caller is held',
+    call: {
+      talkMs: 20_000,
+      ringMs: 2_000,
+      holds: [{ by: 'callee', afterMs: 1_500, forMs: 18_000 }],
+      transfer: { to: '1004', afterMs: 3_000 },
+    },
+    phones: [phone('1001'), phone('1002'), phone('1004')],
+  },
   { name: 'while registrations are slow', slow: 'registrations' },
   { name: 'while media are slow', slow: 'media' },
   {

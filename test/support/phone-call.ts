@@ -175,6 +175,11 @@ export class PhoneCall {
     return this.request({ method: 'INFO', body, contentType: 'application/dtmf-relay' });
   }
 
+  /** Asks for a transfer (RFC 3515). Resolves with the answer to the REFER. */
+  refer(uri: string): Promise<SipResponse> {
+    return this.request({ method: 'REFER', headers: [{ name: 'Refer-To', value: `<${uri}>` }] });
+  }
+
   hold(): Promise<SipResponse> {
     return this.#hold(true);
   }
@@ -287,6 +292,10 @@ export class PhoneCall {
         break;
       case 'OPTIONS':
         respond(200, this.#core.capabilities());
+        break;
+      case 'NOTIFY':
+        // Of a transfer that we asked for, or nobody asked: a phone takes either.
+        respond(200);
         break;
       default:
         respond(501);
