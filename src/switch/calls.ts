@@ -417,7 +417,9 @@ export class CallTable {
 
   #arm(running: RunningCall, wakeAtMs: number | undefined): void {
     const isSet = running.call !== undefined && wakeAtMs !== undefined;
-    running.alarm.set(isSet ? wakeAtMs - running.aheadMs : undefined);
+    // Sums of clocks are rounded: woken a hair too early it would be woken again and again.
+    const lateMs = running.aheadMs === 0 ? 0 : 1;
+    running.alarm.set(isSet ? wakeAtMs - running.aheadMs + lateMs : undefined);
   }
 
   /** It is deleted in the state: what lingers takes as little room as can be. */
