@@ -24,8 +24,8 @@ export const packetMsFor = (
  */
 export const OPUS_BITS_PER_SEC: Readonly<Record<PacketMs, number>> = {
   10: 38_000,
-  20: 48_000,
-  30: 48_000,
-  40: 57_500,
-  60: 60_500,
+  20: 50_000,
+  30: 50_000,
+  40: 59_000,
+  60: 61_500,
 };

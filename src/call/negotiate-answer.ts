@@ -29,7 +29,7 @@ export function giveAnswer(
     transcodes: isEndToEnd ? undefined : media.opened?.transcodes,
     mapsPayloadTypes: mediaCan(work, 'payload-types'),
   });
-  const codecs = isEndToEnd ? agreed : agreed.map(withBitRate);
+  const codecs = isEndToEnd ? agreed : agreed.map((codec) => withBitRate(codec, terms));
   if (fax === undefined && !hasVoice(codecs)) return failed('no_common_codec');
   const direction = answerDirection(audio.direction, terms.direction);
   const local = localAudio(media, direction, codecs, terms);

@@ -35,7 +35,7 @@ export function makeOffer(work: Work, leg: Leg, terms: Terms): Result<string, Me
   // What is encrypted end to end nobody transcodes.
   const codecs =
     isOwn || sframe !== undefined ? terms.codecs : offeredCodecs(terms.codecs, media.opened?.transcodes);
-  const said = sframe === undefined ? codecs.map(withBitRate) : codecs;
+  const said = sframe === undefined ? codecs.map((codec) => withBitRate(codec, terms)) : codecs;
   const local = localAudio(media, terms.direction, payloadTypesOf(media, said), terms);
   if (local === undefined) return failed('no_port');
   if (!media.agreed && mediaPolicy.profile === 'plain' && mediaPolicy.encryptionRequired) {

@@ -49,12 +49,12 @@ describe('what a phone asks of the packets that it is sent', () => {
       expect(ok.body).toMatch(/^a=rtcp-xr:voip-metrics\r$/m);
       expect(ok.body).toMatch(/^a=ptime:10\r$/m);
       // What we ask of her is not what she asks of us.
-      expect(fmtp(ok.body, 96)).toBe('useinbandfec=1;maxaveragebitrate=48000');
+      expect(fmtp(ok.body, 96)).toBe('useinbandfec=1;maxaveragebitrate=38000');
       alice.acks(ok);
       const [toAlice, toBob] = [...flow.streams.values()];
       expect(toAlice).toMatchObject({ packetMs: 40, voipMetrics: true });
       expect(toAlice?.codecs[0]).toMatchObject({
-        fmtp: 'useinbandfec=1;maxaveragebitrate=48000',
+        fmtp: 'useinbandfec=1;maxaveragebitrate=38000',
         wants: 'maxaveragebitrate=24000',
       });
       expect(toBob?.packetMs).toBe(10);
@@ -93,12 +93,13 @@ describe('what a phone asks of the packets that it is sent', () => {
 
 test('clients that speak Opus by themselves at other rates are asked for one that takes 60 to 100 kbit/s (PH-QOS-05)', () => {
   const opus = { payloadType: 111, name: 'opus', clockRateHz: 48_000, channels: 2 };
-  expect(withBitRate(opus).fmtp).toBe('maxaveragebitrate=48000');
-  expect(withBitRate({ ...opus, fmtp: 'minptime=10;useinbandfec=1' }).fmtp).toBe(
-    'minptime=10;useinbandfec=1;maxaveragebitrate=48000',
+  expect(withBitRate(opus, {}).fmtp).toBe('maxaveragebitrate=50000');
+  expect(withBitRate({ ...opus, fmtp: 'minptime=10;useinbandfec=1' }, {}).fmtp).toBe(
+    'minptime=10;useinbandfec=1;maxaveragebitrate=50000',
   );
+  expect(withBitRate(opus, { ptimeMs: 100, maxptimeMs: 60 }).fmtp).toBe('maxaveragebitrate=61500');
   const asked = { ...opus, fmtp: 'maxaveragebitrate=20000' };
-  expect(withBitRate(asked)).toBe(asked);
+  expect(withBitRate(asked, {})).toBe(asked);
   const pcma = { payloadType: 8, name: 'pcma', clockRateHz: 8000, channels: 1 };
-  expect(withBitRate(pcma)).toBe(pcma);
+  expect(withBitRate(pcma, {})).toBe(pcma);
 });

@@ -1,4 +1,5 @@
 import { type Codec, isAuxiliary, sameCodec } from '../sdp/index.ts';
+import { type PacketTimes, packetMsFor } from './packet-time.ts';
 import { commonCodecs, freeDynamicType, hasVoice } from './terms.ts';
 
 /*
@@ -83,16 +84,24 @@ export function answeredCodecs(
   return [...voices.map(withOurParameters), ...keys];
 }
 
-const OPUS_BITS_PER_SEC = 48_000;
+/** By the length of packets, ms: as `audio/packet-time.ts` has it for what is encoded here. */
+const OPUS_BITS_PER_SEC: Readonly<Record<number, number>> = {
+  10: 38_000,
+  20: 50_000,
+  30: 50_000,
+  40: 59_000,
+  60: 61_500,
+};
 
 /**
  * What is said of Opus where nobody has asked for another rate: so that clients which by themselves speak at 32 kbit/s, or at 128, use 60 to 100 on
- * the wire (PH-QOS-05; RFC 7587 §6.1, which clients take as their target).
+ * the wire (PH-QOS-05; RFC 7587 §6.1, which clients take as their target). `times`: what is said of the packets beside it.
  */
-export function withBitRate(codec: Codec): Codec {
+export function withBitRate(codec: Codec, times: PacketTimes): Codec {
   const { name, fmtp = '' } = codec;
   if (name !== 'opus' || /maxaveragebitrate\s*=/i.test(fmtp)) return codec;
-  return { ...codec, fmtp: `${fmtp}${fmtp === '' ? '' : ';'}maxaveragebitrate=${OPUS_BITS_PER_SEC}` };
+  const bitsPerSec = OPUS_BITS_PER_SEC[packetMsFor(times)];
+  return { ...codec, fmtp: `${fmtp}${fmtp === '' ? '' : ';'}maxaveragebitrate=${bitsPerSec}` };
 }
 
 /** What `a=fmtp` says is what its sender wants to get. */

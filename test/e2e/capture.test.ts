@@ -1,5 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { hasOpus } from '../../src/native/index.ts';
 import type { SrtpSuite } from '../../src/sdp/index.ts';
+import { Baresip } from '../support/baresip.ts';
+import { Baresips } from '../support/baresips.ts';
 import { Capture, type CapturedPacket, entropyOf, mayCapture } from '../support/capture.ts';
 import { Crowd } from '../support/crowd.ts';
 import { Installation } from '../support/installation.ts';
@@ -38,7 +41,11 @@ describe.skipIf(!mayCapture())('what tshark sees on the wire', () => {
     await twinline?.stop();
   });
   const crowd = new Crowd(() => twinline);
-  afterEach(() => crowd.leave());
+  const baresips = new Baresips(() => twinline);
+  afterEach(async () => {
+    await crowd.leave();
+    await baresips.leave();
+  });
 
   /** Both directions of a leg: what the phone sends and what it is sent. */
   async function wire(call: PhoneCall): Promise<Buffer[][]> {
@@ -92,6 +99,57 @@ describe.skipIf(!mayCapture())('what tshark sees on the wire', () => {
     expect(toCharles!.some((packet) => sent.has(packet.subarray(HEADER).toString('base64')))).toBe(false);
     await talk.caller.bye();
   });
+
+  it.skipIf(Baresip.program === undefined || !hasOpus())(
+    'each way takes 60 to 100 kbit/s, in packets as long as the phone asks for (PH-QOS-05)',
+    async () => {
+      const ada = await baresips.start('1001', 700, { codec: 'opus' });
+      const charles = await baresips.start('1002', 1_100, { codec: 'pcmu', ptimeMs: 40 });
+      const from = capture.packets.next;
+      await charles.dial('1001');
+      await Promise.all([ada.hears(1_100), charles.hears(700)]);
+      const [first, last] = twinline.mediaPorts;
+      const isOurs = (port: number) => port >= first && port <= last;
+      // Others may talk over loopback meanwhile.
+      const isPhones = (port: number) =>
+        [ada, charles].some(({ mediaPort }) => port >= mediaPort && port < mediaPort + 10);
+      const ways = new Map<string, CapturedPacket[]>();
+      await capture.packets.first(
+        'all four ways',
+        (packet) => {
+          const { protocol, from: sender, to, payload } = packet;
+          const type = (payload[1] ?? 0) & 0x7f;
+          // Keep-alives and RTCP (RFC 5761 §4).
+          if (
+            protocol !== 'udp' ||
+            (!(isOurs(sender) && isPhones(to)) && !(isPhones(sender) && isOurs(to))) ||
+            payload.length < 20 ||
+            (type >= 64 && type < 96)
+          )
+            return false;
+          const way = `${type === 0 ? 'pcmu' : 'opus'} ${isOurs(to) ? 'to us' : 'from us'}`;
+          ways.set(way, [...(ways.get(way) ?? []), packet]);
+          return ways.size === 4 && [...ways.values()].every(({ length }) => length >= 100);
+        },
+        { from, waitMs: 20_000 },
+      );
+      await ada.hangUp();
+      for (const [way, packets] of ways) {
+        // The first few may be silence.
+        const row = packets.slice(25).map(({ payload }) => payload);
+        const clockHz = way.startsWith('opus') ? 48_000 : 8_000;
+        const seconds = ((row.at(-1)!.readUInt32BE(4) - row[0]!.readUInt32BE(4)) >>> 0) / clockHz;
+        const packetMs = (1000 * seconds) / (row.length - 1);
+        // The called one, which would have 20 by itself, hears of it and does alike.
+        const numbers = row.map((packet) => `${packet.readUInt16BE(2)}:${packet.readUInt32BE(4)}`).join(' ');
+        expect(Math.round(packetMs), `${way} ${numbers}`).toBe(40);
+        const octets = row.slice(1).reduce((sum, { length }) => sum + length + 28, 0);
+        const bitsPerSecond = (8 * octets) / seconds;
+        expect(bitsPerSecond, way).toBeGreaterThan(60_000);
+        expect(bitsPerSecond, way).toBeLessThan(100_000);
+      }
+    },
+  );
 
   it('voice leaves as EF, signalling as CS3, over each transport (PH-QOS-03)', async () => {
     const from = capture.packets.next;

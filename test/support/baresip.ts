@@ -23,6 +23,8 @@ export interface BaresipOptions {
   readonly registerSec?: number;
   /** Default `pcmu`. */
   readonly codec?: keyof typeof CODECS;
+  /** How long the packets are that it asks for and sends. */
+  readonly ptimeMs?: number;
   /** What it says. */
   readonly toneHz: number;
 }
@@ -54,6 +56,8 @@ const TONE_SECONDS = 90;
 export class Baresip {
   static readonly program = findProgram('baresip');
   readonly user: string;
+  /** The first of the ten from which it takes those of its calls' media. */
+  readonly mediaPort: number;
   readonly options: BaresipOptions;
   readonly events = new Seen<BaresipEvent>('baresip', ({ type, param }) => `${type} ${param ?? ''}`);
   readonly #peer: Peer;
@@ -92,6 +96,7 @@ export class Baresip {
     const proxy = ({ address, port: at }: { address: string; port: number }): string =>
       `"sip:${address}:${at};transport=${transport}"`;
     this.user = user;
+    this.mediaPort = mediaPort;
     this.options = options;
     this.#files = new TemporaryDirectory('twinline-baresip');
     const write = (name: string, content: string | Buffer) =>
@@ -109,6 +114,7 @@ export class Baresip {
           `regint=${options.registerSec ?? 600}`,
           `answermode=${options.answer ?? 'auto'}`,
           `audio_codecs=${CODECS[options.codec ?? 'pcmu']}`,
+          ...(options.ptimeMs === undefined ? [] : [`ptime=${options.ptimeMs}`]),
           ...(options.mediaEncryption === undefined ? [] : [`mediaenc=${options.mediaEncryption}`]),
         ]
           .map((parameter) => `;${parameter}`)
