@@ -6,7 +6,6 @@ export const refusalTexts = {
   e2ee_policy: 'the site does not allow end-to-end encryption',
   e2ee_required: 'the site demands end-to-end encryption between clients that have it',
   e2ee_client: "the other end's client has no end-to-end encryption",
-  e2ee_trunk: 'the call leaves this installation, end-to-end encryption ends here',
   e2ee_other_account: 'end-to-end encryption is for two users of one account',
   e2ee_media: 'the media engine in use does not pass what is encrypted end to end',
   e2ee_terms: 'what is said of the end-to-end encryption is too long',

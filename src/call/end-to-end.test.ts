@@ -292,12 +292,6 @@ describe('refused with the reason', () => {
     'e2ee_policy',
     '811002',
   );
-  refusedAtOnce(
-    'a callee at another data centre',
-    { people: { alice: people.alice, bob: { extension: '1002', dataCentres: ['ams'] } } },
-    'e2ee_trunk',
-  );
-
   scene('a client that said it can, and answers without', both, ({ flow, alice, bob }) => {
     alice.calls('1002', { extra: aliceSays });
     bob.answers(bob.request('INVITE'), 200, { body: bob.sdp() });
@@ -333,6 +327,95 @@ describe('refused with the reason', () => {
     alice.calls('1002', { extra: ['a=sframe'] });
     bob.answers(bob.request('INVITE'), 200, { body: bob.sdp({ extra: ['a=sframe'] }) });
     alice.acks(alice.response(200, 'INVITE'));
+    hangUp(alice, bob);
+  });
+});
+
+describe('between data centres of ours (decision 25)', () => {
+  const alice = { extension: '1001', endToEnd: true } as const;
+  const bob = { extension: '1002', endToEnd: true } as const;
+  const bobIsInAms = { people: { alice, bob: { extension: '1002', dataCentres: ['ams'] } } } as const;
+  const aliceIsInFra = { people: { alice: { extension: '1001', dataCentres: ['fra'] }, bob } } as const;
+  const gcm = {
+    profile: 'RTP/SAVP',
+    crypto: [`1 AEAD_AES_256_GCM inline:${Buffer.alloc(44, 1).toString('base64')}`],
+  };
+  const fromAlice = {
+    name: 'Twinline-Call',
+    value: 'call-at-fra;account=acme;caller=user-alice;callee=user-bob',
+  };
+  const able = /;\+g\.twinline\.e2ee$/;
+
+  scene('it passes the trunk from here, inside of SRTP', bobIsInAms, ({ flow, alice, bob }) => {
+    flow.transcodes = ['opus', 'pcmu', 'pcma', 'g722'];
+    alice.calls('1002', { extra: aliceSays, codecs: opus });
+    const invite = bob.request('INVITE');
+    expect(markIn(invite)).toEqual(aliceSays);
+    expect(invite.body).toMatch(/m=audio \d+ RTP\/SAVP 111\r\n/);
+    expect(header(invite, 'Contact')).toMatch(able);
+    bob.answers(invite, 200, { body: bob.sdp({ ...gcm, extra: bobSays, codecs: opus }) });
+    const told = alice.response(200, 'INVITE');
+    expect(markIn(told)).toEqual(bobSays);
+    alice.acks(told);
+    expect(opaque(flow)).toEqual([true, true]);
+    hangUp(alice, bob);
+    expect(flow.record.legs).toMatchObject([
+      { endToEnd: true },
+      { endToEnd: true, dataCentre: 'ams', srtp: 'AEAD_AES_256_GCM' },
+    ]);
+  });
+
+  scene('and to here: only clients that can ring', aliceIsInFra, ({ flow, alice, bob }) => {
+    alice.calls('1002', { ...gcm, extra: aliceSays, codecs: opus }, { headers: [fromAlice] });
+    const invite = bob.request('INVITE');
+    expect(markIn(invite)).toEqual(aliceSays);
+    bob.answers(invite, 200, { body: bob.sdp({ extra: bobSays, codecs: opus }) });
+    const told = alice.response(200, 'INVITE');
+    expect(markIn(told)).toEqual(bobSays);
+    expect(header(told, 'Contact')).toMatch(able);
+    alice.acks(told);
+    expect(opaque(flow)).toEqual([true, true]);
+    hangUp(bob, alice);
+  });
+
+  scene(
+    'a phone there that cannot: refused there',
+    { people: { ...aliceIsInFra.people, bob: { extension: '1002' } } },
+    (it) => {
+      it.alice.calls('1002', { ...gcm, extra: aliceSays }, { headers: [fromAlice] });
+      refused(it.alice, 'e2ee_client');
+      expect(it.bob.hasHeard('INVITE')).toBe(false);
+    },
+  );
+
+  const warns = {
+    headers: [{ name: 'Warning', value: '399 Twinline "e2ee_client: no client there has it"' }],
+  };
+  scene('and the phone here hears why', bobIsInAms, ({ flow, alice, bob }) => {
+    alice.calls('1002', { extra: aliceSays });
+    bob.answers(bob.request('INVITE'), 488, warns);
+    refused(alice, 'e2ee_client');
+    expect(flow.record.reason).toBe('e2ee_client');
+  });
+
+  scene('it may be asked for within the call, and is refused there or agreed on', bobIsInAms, (it) => {
+    const { flow, alice, bob } = it;
+    alice.calls('1002');
+    bob.answers(bob.request('INVITE'), 200, { body: bob.sdp(gcm) });
+    alice.acks(alice.response(200, 'INVITE'));
+    bob.request('ACK');
+    alice.asks('INVITE', { body: alice.sdp({ extra: aliceSays, version: 2 }) });
+    const asked = bob.request('INVITE');
+    expect(markIn(asked)).toEqual(aliceSays);
+    bob.answers(asked, 488, warns);
+    refused(alice, 'e2ee_client');
+    expect(opaque(flow)).toEqual([false, false]);
+    alice.asks('INVITE', { body: alice.sdp({ extra: aliceSays, version: 3 }) });
+    bob.answers(bob.request('INVITE'), 200, { body: bob.sdp({ ...gcm, extra: bobSays, version: 2 }) });
+    const told = alice.response(200, 'INVITE');
+    expect(markIn(told)).toEqual(bobSays);
+    alice.acks(told);
+    expect(opaque(flow)).toEqual([true, true]);
     hangUp(alice, bob);
   });
 });

@@ -12,12 +12,10 @@ import { callerLeg, type Work } from './work.ts';
  * medium; we pass the mark, and what they say of their keys with it, from one leg to the other and read neither.
  */
 
-/** What may stand between two who ask for it. Automatic recording of either user is asked about here, once there is any. */
-function refusalBetween(
-  work: Work,
-  users: readonly Pick<Leg, 'user' | 'trunk'>[],
-): EndToEndRefusal | undefined {
-  if (users.some(({ trunk }) => trunk !== undefined)) return 'e2ee_trunk';
+/**
+ * What may stand between two who ask for it. A trunk leads to another data centre of ours, to a user of the same account, and passes it on (decision 25); a leg
+ * to a carrier will be refused here. Automatic recording of either user is asked about here, once there is any. */
+function refusalBetween(work: Work, users: readonly Pick<Leg, 'user'>[]): EndToEndRefusal | undefined {
   const policies = users.map(({ user }) => policyOf(work.ctx, user));
   if (policies.includes(undefined)) return 'e2ee_other_account';
   if (policies.includes('refused')) return 'e2ee_policy';
@@ -39,7 +37,9 @@ const isRequired = ({ ctx }: Work, ...users: readonly Leg['user'][]): boolean =>
 export function refusedChange(work: Work, leg: Leg, other: Leg, offer: Terms): EndToEndRefusal | undefined {
   if (offer.sframe !== undefined) {
     leg.peer = { ...leg.peer, endToEnd: true };
-    return refusalBetween(work, [leg, other]) ?? (other.peer.endToEnd === true ? undefined : 'e2ee_client');
+    // Behind a trunk the other data centre knows which client there is.
+    const isAble = other.peer.endToEnd === true || other.trunk !== undefined;
+    return refusalBetween(work, [leg, other]) ?? (isAble ? undefined : 'e2ee_client');
   }
   const leaves = leg.media.endToEnd !== undefined;
   return leaves && isRequired(work, leg.user, other.user) ? 'e2ee_required' : undefined;

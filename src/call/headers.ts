@@ -1,5 +1,5 @@
 import { encodeBase32, type Random, randomText } from '../base/index.ts';
-import { header, type SipHeader, type SipMessage } from '../sip/index.ts';
+import { END_TO_END_FEATURE, header, type SipHeader, type SipMessage } from '../sip/index.ts';
 import type { Leg } from './model.ts';
 import { callerLeg, peerOf, type Work } from './work.ts';
 
@@ -87,5 +87,8 @@ export function viaFor(work: Work, leg: Leg): string {
 export function contactFor(work: Work, leg: Leg): string {
   const { transport, local } = leg.flow;
   const parameter = transport === 'udp' ? '' : `;transport=${transport === 'wss' ? 'ws' : transport}`;
-  return `<sip:${work.ctx.token}.${leg.id}@${host(local.address)}:${local.port}${parameter}>`;
+  // The other data centre learns what the client here can: it stands for it there.
+  const isAble = leg.trunk !== undefined && peerOf(work.call, leg)?.peer.endToEnd === true;
+  const features = isAble ? `;${END_TO_END_FEATURE}` : '';
+  return `<sip:${work.ctx.token}.${leg.id}@${host(local.address)}:${local.port}${parameter}>${features}`;
 }

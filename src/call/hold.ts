@@ -20,7 +20,7 @@ import { SESSION_POLICY } from './session.ts';
 import { connectStreams, putStream } from './streams.ts';
 import { showTalkState } from './talk-state.ts';
 import { changesNothing, standingTerms, type Terms } from './terms.ts';
-import { warningOf } from './warning.ts';
+import { refusalBehind, warningOf } from './warning.ts';
 import { answerRequest, isSdp, sendAck, sendRequest } from './wire.ts';
 import { peerOf, type Work } from './work.ts';
 
@@ -250,7 +250,11 @@ function refused(
   if (asking !== undefined) delete asking.media.unanswered;
   if (asking !== undefined && server !== undefined) {
     const retryAfter = response?.headers.filter(({ name }) => name === 'Retry-After') ?? [];
-    answerRequest(work, asking, server, passable(status), { headers: retryAfter.slice(0, 1) });
+    const behind = refusalBehind(leg, response);
+    const warning = behind === undefined ? [] : [warningOf(work, behind)];
+    answerRequest(work, asking, server, passable(status), {
+      headers: [...retryAfter.slice(0, 1), ...warning],
+    });
   }
   if (status === 481 || status === 408) {
     const reason = status === 481 ? 'one end no longer knew the call' : 'one end no longer answered';

@@ -17,6 +17,7 @@ import { refreshed } from './refresh.ts';
 import { mediaRenewed } from './renew-media.ts';
 import { askAgain, deviceFailed } from './ring.ts';
 import { takenUp } from './take-up.ts';
+import { refusalBehind } from './warning.ts';
 import { sendOutputs } from './wire.ts';
 import type { Work } from './work.ts';
 
@@ -92,7 +93,8 @@ function deviceReplies(work: Work, leg: Leg, client: ClientRequest, response: Si
   } else if (response.status < 300) {
     deviceAnswers(work, leg, client, response);
   } else {
-    deviceEnds(work, leg, response.status, `${response.status} ${response.reason}`.trim().slice(0, 64));
+    const reason = `${response.status} ${response.reason}`.trim().slice(0, 64);
+    deviceEnds(work, leg, response.status, refusalBehind(leg, response) ?? reason);
   }
 }
 

@@ -8,7 +8,7 @@ import {
   sessionTimerRequestHeaders,
 } from '../sip/index.ts';
 import { cancelLeg, closeStreamOf, finishLeg } from './end.ts';
-import { asksFor, ringable } from './end-to-end.ts';
+import { ringable } from './end-to-end.ts';
 import { newSessionId, newTag, supportedOn } from './headers.ts';
 import { mediaCan } from './media-can.ts';
 import type { Leg, MediaPolicy, TrunkEnd, TrunkWay } from './model.ts';
@@ -51,10 +51,9 @@ export function ringDevices(
   const reachable = able.slice(0, MAX_DEVICES);
   // A loop ends here: what came from another data centre goes to no other.
   const ways = caller.trunk === undefined ? elsewhere : [];
-  const left = registered.length === 0 && ways.length > 0 && asksFor(caller) ? 'e2ee_trunk' : refusal;
-  if (left !== undefined) {
-    const answerHeaders = [warningOf(work, left)];
-    ringingFailed(work, { outcome: 'failed', status: 488, by: 'system', reason: left, answerHeaders });
+  if (refusal !== undefined) {
+    const answerHeaders = [warningOf(work, refusal)];
+    ringingFailed(work, { outcome: 'failed', status: 488, by: 'system', reason: refusal, answerHeaders });
     return;
   }
   if (reachable.length === 0 && ways.length === 0) {
