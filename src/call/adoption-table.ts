@@ -155,6 +155,8 @@ const legFields: Table<keyof Leg> = {
   media: plain,
   silentForMs: plain,
   unheardForMs: plain,
+  lostAudioForMs: plain,
+  muteForMs: plain,
 };
 
 const mediaFields: Table<keyof LegMedia> = {

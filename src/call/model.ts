@@ -215,7 +215,12 @@ export interface Leg {
   /** Send our refresh again then: it collided (RFC 3261 §14.1). */
   refreshAgainAtMs?: number;
   /** What the peer said it allows and supports. */
-  peer: { readonly update: boolean; readonly timer: boolean; readonly endToEnd?: true };
+  peer: {
+    readonly update: boolean;
+    readonly timer: boolean;
+    readonly endToEnd?: true;
+    readonly userAgent?: string;
+  };
   ringUntilMs?: number;
   /** CANCEL as soon as a provisional response came (RFC 3261 §9.1). */
   cancelWanted?: boolean;
@@ -230,6 +235,10 @@ export interface Leg {
   silentForMs?: number;
   /** So long since the answer nothing at all had come from the leg, though the other one was heard. */
   unheardForMs?: number;
+  /** The longest time in which its audio did not come any more though its RTCP and the other leg's audio did. */
+  lostAudioForMs?: number;
+  /** The longest time in which its audio was nothing but silence, where it was decoded. */
+  muteForMs?: number;
 }
 
 /** What the leg's device and site ask of its media. */

@@ -16,9 +16,22 @@ export function peerAllows(known: Leg['peer'], message: SipMessage): Leg['peer']
     allowed.length === 0 ? known.update : allowed.some((method) => method.toUpperCase() === 'UPDATE');
   const timer = known.timer || hasOption(message, 'Supported', 'timer');
   const endToEnd = known.endToEnd === true || canEncryptEndToEnd(message);
-  const isSame = update === known.update && timer === known.timer && endToEnd === (known.endToEnd === true);
-  return isSame ? known : { update, timer, ...(endToEnd ? { endToEnd } : {}) };
+  const userAgent = known.userAgent ?? nameOf(message);
+  const isSame =
+    update === known.update &&
+    timer === known.timer &&
+    endToEnd === (known.endToEnd === true) &&
+    userAgent === known.userAgent;
+  return isSame
+    ? known
+    : { update, timer, ...(endToEnd ? { endToEnd } : {}), ...(userAgent === undefined ? {} : { userAgent }) };
 }
+
+const MOST_NAME = 128;
+
+/** The device's name, for the record (PH-QOS-02). */
+const nameOf = (message: SipMessage): string | undefined =>
+  (header(message, 'User-Agent') ?? header(message, 'Server'))?.slice(0, MOST_NAME);
 
 /** Its Contact says so (RFC 3840 §5). */
 function canEncryptEndToEnd(message: SipMessage): boolean {

@@ -37,6 +37,7 @@ export function recordOf(call: Call): CallRecord {
     sessionId: call.sessionId,
     from: { user: call.caller.user, display: call.caller.display },
     to: { dialled: call.dialled, ...(call.target === undefined ? {} : { user: call.target.user }) },
+    direction: directionOf(call),
     startedUtcMs: call.createdUtcMs,
     ...(answeredUtcMs === undefined ? {} : { answeredUtcMs }),
     endedUtcMs,
@@ -54,6 +55,9 @@ export function recordOf(call: Call): CallRecord {
   };
 }
 
+/** PH-QOS-02: a leg to or from a carrier would make it inbound or outbound. */
+const directionOf = (_: Call): CallRecord['direction'] => 'internal';
+
 /** Of the legs that talked. */
 const reportsOf = (call: Call): StreamReport[] =>
   call.legs.flatMap(({ media }) => call.reports.find(({ stream }) => stream === media.stream) ?? []);
@@ -66,6 +70,10 @@ function recordLeg(call: Call, leg: Leg, talkMs: number | undefined): CallRecord
   return {
     role: leg.role,
     user: leg.user,
+    device: leg.device,
+    ...(leg.peer.userAgent === undefined ? {} : { userAgent: leg.peer.userAgent }),
+    address: leg.flow.remote.address,
+    sipCallId: leg.sipCallId,
     transport: leg.flow.transport,
     ...leg.trunk,
     ...(media.agreed ? { srtp: protectionOf(media) } : {}),
@@ -76,6 +84,8 @@ function recordLeg(call: Call, leg: Leg, talkMs: number | undefined): CallRecord
     ...(quality === undefined ? {} : { quality }),
     ...(leg.silentForMs === undefined ? {} : { silentForMs: leg.silentForMs }),
     ...(leg.unheardForMs === undefined ? {} : { unheardForMs: leg.unheardForMs }),
+    ...(leg.lostAudioForMs === undefined ? {} : { lostAudioForMs: leg.lostAudioForMs }),
+    ...(leg.muteForMs === undefined ? {} : { muteForMs: leg.muteForMs }),
   };
 }
 

@@ -9,7 +9,7 @@ import type {
   StreamReport,
   StreamSpec,
 } from '../media/index.ts';
-import type { SipMessage } from '../sip/index.ts';
+import type { SipMessage, VqReport } from '../sip/index.ts';
 import type { TransferDone, TrunkWay } from './model.ts';
 import type { RecordedQuality } from './quality.ts';
 import type { TrunkCall } from './trunk.ts';
@@ -102,6 +102,8 @@ export interface CallRecord {
   readonly sessionId: string;
   readonly from: { readonly user: string; readonly display: string };
   readonly to: { readonly dialled: string; readonly user?: string };
+  /** Between users; to and from carriers once there are any. */
+  readonly direction: 'internal';
   readonly startedUtcMs: number;
   readonly answeredUtcMs?: number;
   readonly endedUtcMs: number;
@@ -127,6 +129,14 @@ export interface CallRecord {
 export interface CallRecordLeg {
   readonly role: 'caller' | 'callee';
   readonly user?: string;
+  readonly device: string;
+  /** What the device calls itself, and where its signalling came from. */
+  readonly userAgent?: string;
+  readonly address: string;
+  /** Under which the phone knows the call. */
+  readonly sipCallId: string;
+  /** What the phone says of it by its own measuring, with its headset, microphone and provider; put in when it comes (RFC 6035, PH-QOS-02). */
+  readonly phone?: Omit<VqReport, 'sipCallId'> & { readonly userAgent?: string; readonly utcMs: number };
   readonly transport: string;
   /** The other data centre that it led to or came from. */
   readonly dataCentre?: string;
@@ -146,6 +156,10 @@ export interface CallRecordLeg {
   readonly silentForMs?: number;
   /** One-way audio: so long since the answer nothing at all had come from it, though the other leg was heard. */
   readonly unheardForMs?: number;
+  /** The same in the middle of the call: its audio came no more, its RTCP and the other leg's audio did. */
+  readonly lostAudioForMs?: number;
+  /** Its packets held nothing but silence for so long; known of what was decoded here. */
+  readonly muteForMs?: number;
 }
 
 export type { LadderEntry, TrunkWay };

@@ -28,6 +28,10 @@ export interface Tables {
     /** The whole record as JSON, legs and media figures with it. */
     record: string;
   };
+  /** Under which Call-ID a call's phone knows it. */
+  call_legs: { account: string; sip_call_id: string; call: string };
+  /** What a phone said of its call (RFC 6035), as JSON. */
+  phone_reports: { account: string; sip_call_id: string; user: string; utc_ms: number; report: string };
 }
 
 export type Database = Kysely<Tables>;
@@ -101,6 +105,25 @@ async function createTables(database: Database): Promise<void> {
   await sql`create index if not exists call_records_by_time on call_records (account, started_utc_ms)`.execute(
     database,
   );
+  // Tables beside those of before: an older program does not look at them.
+  await database.schema
+    .createTable('call_legs')
+    .ifNotExists()
+    .addColumn('account', 'text', (column) => column.notNull())
+    .addColumn('sip_call_id', 'text', (column) => column.notNull())
+    .addColumn('call', 'text', (column) => column.notNull())
+    .addPrimaryKeyConstraint('call_legs_key', ['account', 'sip_call_id'])
+    .execute();
+  await database.schema
+    .createTable('phone_reports')
+    .ifNotExists()
+    .addColumn('account', 'text', (column) => column.notNull())
+    .addColumn('sip_call_id', 'text', (column) => column.notNull())
+    .addColumn('user', 'text', (column) => column.notNull())
+    .addColumn('utc_ms', 'integer', (column) => column.notNull())
+    .addColumn('report', 'text', (column) => column.notNull())
+    .addPrimaryKeyConstraint('phone_reports_key', ['account', 'sip_call_id', 'user'])
+    .execute();
   if (found === undefined)
     await database.insertInto('schema_version').values({ version: SCHEMA_VERSION }).execute();
 }

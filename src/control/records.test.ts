@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type AccountId, silentLogger, VirtualClock, type ZoneId } from '../base/index.ts';
 import { MemoryCluster, type MemoryState } from '../state/index.ts';
 import { type Database, openDatabase } from './database.ts';
@@ -148,4 +148,70 @@ test('a database of a newer program is left alone', async () => {
 
 test('a file that is no database is named', async () => {
   await expect(openDatabase('/proc/version')).rejects.toThrow('/proc/version cannot be used as database');
+});
+
+describe('what phones say of their calls (RFC 6035)', () => {
+  const call = (more: object = {}) =>
+    record('one', {
+      legs: [
+        { role: 'caller', user: 'u1', sipCallId: 'c1' },
+        { role: 'callee', user: 'u2', sipCallId: 'c2' },
+      ],
+      ...more,
+    });
+  const says = (user: string, sipCallId: string, more: object, utcMs = 5000) => ({
+    v: 1,
+    kind: 'phone-report',
+    account: ACCOUNT,
+    user,
+    utcMs,
+    report: { sipCallId, kind: 'session', ...more },
+  });
+  const legs = async () => {
+    const [row] = await database.selectFrom('call_records').select('record').execute();
+    return JSON.parse(row!.record).legs;
+  };
+  const put = async (...entries: object[]) => {
+    for (const entry of entries) await zoneA.append(ACCOUNT, 'records', entry);
+    await keeper!.catchUp();
+  };
+
+  test('stands in the leg of the record, whichever comes first, and stays when an adopter writes it again', async () => {
+    keep();
+    await put(says('u1', 'c1', { mosCq: 4.1, headset: 'Jabra' }));
+    await put(call());
+    await put(says('u2', 'c2', { mosCq: 3.2 }));
+    const wanted = [
+      { user: 'u1', phone: { kind: 'session', mosCq: 4.1, headset: 'Jabra', utcMs: 5000 } },
+      { user: 'u2', phone: { kind: 'session', mosCq: 3.2, utcMs: 5000 } },
+    ];
+    expect(await legs()).toMatchObject(wanted);
+    await put(call({ adoptions: 1 }));
+    expect(await legs()).toMatchObject(wanted);
+    expect(await kept()).toMatchObject([{ adoptions: 1 }]);
+  });
+
+  test('the report of the end counts, else the last one; nobody speaks for another’s phone', async () => {
+    keep();
+    await put(
+      call(),
+      says('u1', 'c1', { kind: 'interval', mosCq: 2 }),
+      says('u1', 'c1', { kind: 'interval', mosCq: 3 }, 6000),
+      says('u2', 'c1', { mosCq: 1 }),
+      says('u1', 'unknown', { mosCq: 1 }),
+    );
+    expect((await legs())[0].phone).toEqual({ kind: 'interval', mosCq: 3, utcMs: 6000 });
+    await put(says('u1', 'c1', { mosCq: 4 }, 7000), says('u1', 'c1', { kind: 'alert', mosCq: 1 }, 8000));
+    expect((await legs())[0].phone).toEqual({ kind: 'session', mosCq: 4, utcMs: 7000 });
+    expect((await legs())[1].phone).toBeUndefined();
+  });
+
+  test('what belongs to no call is forgotten after a day; another account’s is not taken', async () => {
+    keep();
+    await put(says('u1', 'gone', {}, 1000), { ...says('u1', 'c1', { mosCq: 1 }), account: 'other' });
+    await put(call(), says('u2', 'later', {}, 25 * 3_600_000));
+    const reports = await database.selectFrom('phone_reports').select('sip_call_id').execute();
+    expect(reports).toEqual([{ sip_call_id: 'later' }]);
+    expect((await legs())[0].phone).toBeUndefined();
+  });
 });

@@ -2,6 +2,7 @@ import { type CompiledQuery, sql } from 'kysely';
 import type { AccountId, Clock, Logger, Timer } from '../base/index.ts';
 import type { StatePort } from '../state/index.ts';
 import type { Database, Tables } from './database.ts';
+import { keepReports, meetReports, phoneReportOf } from './phone-reports.ts';
 
 const LOG = 'records';
 const BATCH = 500;
@@ -91,7 +92,9 @@ async function takeBatch(
   const entries = await state.read(account, LOG, place?.position, BATCH);
   const last = entries.at(-1);
   if (last === undefined) return 0;
+  const reports = entries.flatMap(({ entry }) => phoneReportOf(entry) ?? []);
   const rows = entries.flatMap(({ position, entry }) => {
+    if (phoneReportOf(entry) !== undefined) return [];
     const row = rowOf(account, entry);
     if (row === undefined) log.error({ account, position }, 'records.unreadable');
     return row === undefined ? [] : [row];
@@ -100,6 +103,11 @@ async function takeBatch(
     for (let at = 0; at < rows.length; at += ROWS_PER_STATEMENT) {
       await transaction.executeQuery(insertion(database, rows.slice(at, at + ROWS_PER_STATEMENT)));
     }
+    await meetReports(transaction, account, rows);
+    await keepReports(
+      transaction,
+      reports.filter((report) => report.account === account),
+    );
     const { position } = last;
     await transaction
       .insertInto('log_positions')

@@ -63,3 +63,4 @@ export {
 export { uriEquals } from './uri-equals.ts';
 export { validateRequest, validateResponse } from './validate.ts';
 export { parseVia, scanVia, serializeVia, topVia, type Via, viasOf } from './via.ts';
+export { parseVqReport, VQ_EVENT, VQ_LIMITS, VQ_TYPE, type VqReport } from './vq-report.ts';

@@ -19,12 +19,14 @@ import {
   serialize,
   tagOf,
   toOf,
+  VQ_EVENT,
 } from '../sip/index.ts';
 import type { StatePort } from '../state/index.ts';
+import { PhoneReports } from './phone-reports.ts';
 import { statelessTag } from './stateless-tag.ts';
 import { answerRemote, stampVia } from './via.ts';
 
-const ALLOW = 'INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REGISTER';
+const ALLOW = 'INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REGISTER, PUBLISH';
 const DIALOG_METHODS: ReadonlySet<string> = new Set(['BYE', 'INFO', 'UPDATE', 'PRACK', 'REFER', 'NOTIFY']);
 
 /** An INVITE whose sender is known: a call to begin. */
@@ -54,10 +56,12 @@ export interface RequestsOptions {
 export class Requests {
   readonly #options: RequestsOptions;
   readonly #registrar: Registrar;
+  readonly #reports: PhoneReports;
 
   constructor(options: RequestsOptions) {
     this.#options = options;
     this.#registrar = new Registrar(options);
+    this.#reports = new PhoneReports(options);
   }
 
   get registrar(): Registrar {
@@ -87,11 +91,20 @@ export class Requests {
         this.#send(
           createResponse(request, 200, {
             toTag: this.#tag(request),
-            headers: { Allow: ALLOW, Accept: 'application/sdp', Supported: 'path, outbound, 100rel, timer' },
+            headers: {
+              Allow: ALLOW,
+              Accept: 'application/sdp',
+              'Allow-Events': VQ_EVENT,
+              Supported: 'path, outbound, 100rel, timer',
+            },
           }),
           request,
           flow,
         );
+        return undefined;
+      case 'PUBLISH':
+        if (flow.dataCentre !== undefined) this.refuse(request, flow, 403);
+        else await this.#publish(request, flow);
         return undefined;
       case 'CANCEL':
         this.refuse(request, flow, 481);
@@ -139,6 +152,14 @@ export class Requests {
     if (who.kind !== 'verified') this.#challenge(request, flow, who);
     else if (this.#isServed(request, flow, who))
       this.#send(await this.#registrar.register(request, flow, who), request, flow);
+  }
+
+  async #publish(request: SipRequest, flow: Flow): Promise<void> {
+    const { directories } = this.#options;
+    const who = await this.#registrar.authenticate(request, flow, directories.directories, 'registrar');
+    if (who.kind !== 'verified') return this.#challenge(request, flow, who);
+    const { account } = who.index.snapshot;
+    this.#send(await this.#reports.take(request, account, who.user.id, this.#tag(request)), request, flow);
   }
 
   /** PH-ZONE-12 and 14: refuses what another data centre is there for. */
