@@ -199,22 +199,29 @@ function streamsClosed(work: Work, { reports }: Event<'media-closed'>): void {
 const ONE_WAY_AFTER_MS = 5000;
 
 function isHeeded(call: Call, event: MediaEvent, { utcMs }: CallContext): boolean {
-  if (event.type === 'one-way')
+  if (event.type === 'one-way' || event.type === 'mute')
     return call.answeredUtcMs !== undefined && utcMs - call.answeredUtcMs >= ONE_WAY_AFTER_MS;
   return event.type === 'silent' || event.type === 'transport';
 }
 
 function mediaTold(work: Work, { event }: Event<'media-event'>): void {
   const { call, ctx } = work;
-  if (event.type !== 'silent' && event.type !== 'transport' && event.type !== 'one-way') return;
+  if (
+    event.type !== 'silent' &&
+    event.type !== 'transport' &&
+    event.type !== 'one-way' &&
+    event.type !== 'mute'
+  )
+    return;
   const leg = call.legs.find(({ media }) => media.stream === event.stream);
   if (leg === undefined) return;
-  if (event.type === 'silent') leg.silentForMs = Math.max(leg.silentForMs ?? 0, event.forMs);
-  else if (event.type === 'one-way')
-    leg.unheardForMs = Math.max(
-      leg.unheardForMs ?? 0,
-      Math.min(event.forMs, ctx.utcMs - (call.answeredUtcMs ?? ctx.utcMs)),
-    );
+  const inCallMs = (ms: number): number => Math.min(ms, ctx.utcMs - (call.answeredUtcMs ?? ctx.utcMs));
+  const longer = (known: number | undefined, ms: number): number => Math.max(known ?? 0, ms);
+  if (event.type === 'silent') leg.silentForMs = longer(leg.silentForMs, event.forMs);
+  else if (event.type === 'mute') leg.muteForMs = longer(leg.muteForMs, inCallMs(event.forMs));
+  else if (event.type === 'one-way' && event.inCall)
+    leg.lostAudioForMs = longer(leg.lostAudioForMs, inCallMs(event.forMs));
+  else if (event.type === 'one-way') leg.unheardForMs = longer(leg.unheardForMs, inCallMs(event.forMs));
   else transportTold(work, leg, event);
 }
 

@@ -14,7 +14,7 @@ import { applySpec, releaseKeys } from './apply-spec.ts';
 import { randomSsrc } from './collision.ts';
 import { checkMove, Epochs } from './epochs.ts';
 import { StreamGraph } from './graph.ts';
-import { unheardForMs } from './one-way.ts';
+import { oneWayOf } from './one-way.ts';
 import type { MediaLimits } from './options.ts';
 import type {
   BundleEpoch,
@@ -166,8 +166,14 @@ export class MediaCore {
           event({ type: 'dtmf', stream: stream.id, ...dtmf });
       }
       measureInterval(stream, nowMs);
-      const unheardMs = unheardForMs(stream, nowMs);
-      if (unheardMs !== undefined) event({ type: 'one-way', stream: stream.id, forMs: unheardMs });
+      const oneWay = oneWayOf(stream, nowMs);
+      if (oneWay !== undefined)
+        event({
+          type: 'one-way',
+          stream: stream.id,
+          forMs: oneWay.forMs,
+          ...(oneWay.inCall ? { inCall: true } : {}),
+        });
       const quietMs = nowMs - stream.lastHeardMs;
       if (nowMs >= stream.nextSilentEventMs) {
         if (quietMs >= limits.silentAfterMs) {

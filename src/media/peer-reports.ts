@@ -83,6 +83,7 @@ export function hearReports(stream: Stream, packets: readonly RtcpPacket[], nowM
     switch (packet.type) {
       case 'sr':
         if (packet.ssrc === stream.arrival.ssrc) {
+          stream.unheard.said = packet.packetCount;
           times.srQuote = compactNtp({ seconds: packet.ntpSec, fraction: packet.ntpFraction });
           times.srMs = nowMs;
         }

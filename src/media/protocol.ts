@@ -360,8 +360,11 @@ export type MediaEvent =
   | { readonly type: 'lost'; readonly streams: readonly StreamId[] }
   /**
    * Nothing ever came from this peer though the other side is heard and both may speak: since when. Told after five seconds, and again while it
-   * lasts; a phone that only rings need not send, which is the call's to know.
+   * lasts; a phone that only rings need not send, which is the call's to know. `inCall`: it was heard before, and its RTCP still comes; told
+   * once two of its reports say that it sends (RFC 3550 §6.4.1), else after thirty seconds.
    */
-  | { readonly type: 'one-way'; readonly stream: StreamId; readonly forMs: number }
+  | { readonly type: 'one-way'; readonly stream: StreamId; readonly forMs: number; readonly inCall?: true }
+  /** What comes from this peer was decoded and is nothing but silence: since when. Told after twenty seconds, and again while it lasts. */
+  | { readonly type: 'mute'; readonly stream: StreamId; readonly forMs: number }
   /** This media process took these streams over from another, which died or handed them over. */
   | { readonly type: 'adopted'; readonly from: MediaId; readonly streams: readonly StreamId[] };

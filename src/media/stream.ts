@@ -13,6 +13,7 @@ import { type DtlsRecord, newDtlsRecord } from './dtls-state.ts';
 import type { IceAgent } from './ice.ts';
 import type { DtlsTransport } from './negotiation.ts';
 import { type Arrival, type Feed, newArrival, newFeed } from './numbering.ts';
+import { newHearing } from './one-way.ts';
 import { RtcpTimes } from './peer-reports.ts';
 import type { StreamSpec } from './protocol.ts';
 import { newQuality, type Quality } from './quality.ts';
@@ -139,8 +140,8 @@ export class Stream {
   /** Since the twin was told of it last. */
   qualityChanged = false;
   readonly times = new RtcpTimes();
-  /** It is not heard though the other side is: since when, and when that is told next; -1: it is not so. */
-  readonly unheard = { sinceMs: -1, nextMs: -1 };
+  /** Whether it is heard. Looked at anew by whoever takes the stream over. */
+  readonly unheard = newHearing();
   readonly events: TelephoneEventState = newTelephoneEvents();
   readonly counts: Counts = newCounts();
   /** When the last genuine packet (RTP or RTCP) came; when the stream was opened, until then. */

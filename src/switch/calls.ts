@@ -479,4 +479,6 @@ export function callIndexId(callId: string, fromTag: string): string {
 }
 
 const isOneWay = (call: Call | undefined): boolean =>
-  call?.legs.some(({ unheardForMs }) => unheardForMs !== undefined) === true;
+  call?.legs.some(
+    ({ unheardForMs, lostAudioForMs }) => unheardForMs !== undefined || lostAudioForMs !== undefined,
+  ) === true;

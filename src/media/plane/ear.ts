@@ -24,6 +24,7 @@ import {
 import type { StreamCodec } from '../protocol.ts';
 import { newPlayOutCounts, type PlayOutCounts } from '../quality.ts';
 import type { PacketListener } from '../stream.ts';
+import { Mute } from './mute.ts';
 import { PlayOut, SHORTEN_MS } from './play-out.ts';
 
 /** A wait that is so much too long or too short is corrected, a period at a time. */
@@ -67,6 +68,7 @@ interface Hearable {
 export class Ear implements PacketListener {
   readonly buffer: JitterBuffer;
   readonly counts: PlayOutCounts;
+  readonly mute = new Mute();
   /** By payload type: 1 for what is to be given to `receive`. */
   readonly wants = new Uint8Array(128);
   /** The present frame: lent until the next tick. */
@@ -191,6 +193,7 @@ export class Ear implements PacketListener {
 
   /** Nobody has spoken for long. */
   rest(): void {
+    this.mute.rest();
     if (!this.speaking) return;
     this.speaking = false;
     this.frame.fill(0);

@@ -325,10 +325,12 @@ export class AudioPlane implements GraphWatcher, Voices {
 
   #tick(tick: number, dueMs: number): void {
     let busy = false;
-    for (const ear of this.#ears.values()) {
+    for (const [id, ear] of this.#ears) {
       if (ear.isAwake(dueMs)) {
         busy = true;
         this.#guard(() => ear.listen(tick, dueMs));
+        const muteMs = ear.speaking && !ear.concealed ? ear.mute.listen(ear.frame, dueMs) : undefined;
+        if (muteMs !== undefined) this.#options.event({ type: 'mute', stream: id, forMs: muteMs });
       } else ear.rest();
     }
     for (const room of this.#rooms.values()) room.listen(tick);
