@@ -1,5 +1,5 @@
 import type { ZoneId } from '../../src/base/index.ts';
-import type { Channel, Frame } from '../../src/link/index.ts';
+import type { Channel, Frame, SwitchToEdge } from '../../src/link/index.ts';
 import type { MovingAddresses } from '../../src/native/index.ts';
 import { MemoryZones, type ZoneLeases } from '../../src/state/index.ts';
 import { asPlain } from './fence-watch.ts';
@@ -146,7 +146,10 @@ export class Machines {
   /** The channel of a switch to an edge, with every message heard. */
   overheard(by: SimProcess, channel: Channel): Channel {
     const hear = (frame: Frame): void => {
-      if (frame.kind === 'sip') this.spoke(by, `a bundle to ${channel.peer.id}`);
+      if (frame.kind !== 'sip') return;
+      const { bundle } = frame.data as SwitchToEdge['sip'];
+      // Answers to what belongs to no call, such as REGISTER, say what the state holds, whoever owns what. Into a link that has ended nobody speaks.
+      if (bundle !== undefined && channel.open) this.spoke(by, `bundle ${bundle} to ${channel.peer.id}`);
     };
     return {
       ...asPlain(channel),
