@@ -105,6 +105,8 @@ export class SimMedia {
 
   /** The twin's machine is reached again: it is told of every stream. */
   heard(): void {
+    for (const id of this.twin?.standby.keys() ?? [])
+      if (!this.streams.has(id)) this.twin?.standby.delete(id);
     this.#sync();
   }
 
