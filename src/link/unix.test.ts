@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -52,12 +52,27 @@ function channel(options = {}): Promise<Channel> {
   });
 }
 
-test('the directory is shut to others, and so is the socket', async () => {
+test('a directory that is missing is made for us alone, and the socket is so anyway', async () => {
   path = join(directory, 'deep', 'er', 's');
-  await mkdir(join(directory, 'deep', 'er'), { recursive: true, mode: 0o755 });
   await listen();
   expect((await stat(join(directory, 'deep', 'er'))).mode & 0o777).toBe(0o700);
   expect((await stat(path)).mode & 0o777).toBe(0o600);
+});
+
+test('a directory that was there stays as it is; one that others may write to is refused', async () => {
+  const there = join(directory, 'there');
+  await mkdir(there);
+  await chmod(there, 0o755);
+  path = join(there, 's');
+  await listen();
+  expect((await stat(there)).mode & 0o777).toBe(0o755);
+  expect((await stat(path)).mode & 0o777).toBe(0o600);
+  const open = join(directory, 'open');
+  await mkdir(open);
+  await chmod(open, 0o777);
+  path = join(open, 's');
+  await expect(listen()).rejects.toThrow(/may be written by others \(mode 777\).*chmod 700/);
+  expect((await stat(open)).mode & 0o777).toBe(0o777);
 });
 
 test('a file where the directory should be is named', async () => {

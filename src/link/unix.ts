@@ -62,6 +62,7 @@ function checkLength(path: string): void {
   );
 }
 
+/** Made where it is missing, and else left as it is: it may be somebody's, or /tmp. */
 async function ownDirectory(directory: string): Promise<void> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const found = await lstat(directory);
@@ -72,8 +73,15 @@ async function ownDirectory(directory: string): Promise<void> {
       `${directory} is not a directory of this user (uid ${us}): sockets there could be replaced by others`,
     );
   }
-  if ((found.mode & 0o077) !== 0) await chmod(directory, 0o700);
+  if ((found.mode & OTHERS_WRITE) !== 0) {
+    throw new TwinlineError(
+      'link_directory_unsafe',
+      `${directory} may be written by others (mode ${(found.mode & 0o777).toString(8)}), who could replace sockets there: chmod 700 it, or choose another`,
+    );
+  }
 }
+
+const OTHERS_WRITE = 0o022;
 
 function listen(server: Server, path: string): Promise<void> {
   return new Promise((resolve, reject) => {

@@ -1,3 +1,4 @@
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -41,14 +42,19 @@ class Log {
 describe.skipIf(Rtpengine.program === undefined)('a media process that starts its rtpengine', () => {
   let log: Log;
   let media: MediaProcess | undefined;
+  let directory: string;
   /** By how much the clock is ahead of the machine's. */
   let aheadMs: number;
   const clock: Clock = { ...systemClock, nowMs: () => systemClock.nowMs() + aheadMs };
   beforeEach(() => {
     log = new Log();
     aheadMs = 0;
+    directory = mkdtempSync(path.join(tmpdir(), 'twinline-rtpengine-'));
   });
-  afterEach(() => media?.stop());
+  afterEach(async () => {
+    await media?.stop();
+    rmSync(directory, { recursive: true });
+  });
 
   async function start(words: readonly string[]): Promise<void> {
     const port = await freePort();
@@ -57,7 +63,7 @@ describe.skipIf(Rtpengine.program === undefined)('a media process that starts it
       id: 'm' as MediaId,
       ng: { address: '127.0.0.1', port },
       command: { words, address: '127.0.0.1', ports: { first, last: first + 9 } },
-      listenPath: path.join(tmpdir(), `twinline-rtpengine-${process.pid}-${port}.sock`),
+      listenPath: path.join(directory, 's'),
       clock,
       random: systemRandom,
       log: log.logger,
