@@ -22,6 +22,7 @@ const UNIT_ALONE = [
 ];
 const E2E_ALONE = [
   'failover',
+  'fax',
   'hostile',
   'hostile-load',
   'hostile-records',
@@ -29,6 +30,7 @@ const E2E_ALONE = [
   'media-ice',
   'overload',
   'rtpengine-engine',
+  'sipp',
   'two-dc-calls',
   'two-machines',
 ].map((name) => `test/e2e/${name}.test.ts`);

@@ -310,3 +310,28 @@ test('what media can do is what the process says by which a stream would be open
   await passTime(clock, 1);
   expect(links.capabilities).toEqual(['relay', 'srtp']);
 });
+
+test('a process that comes, or goes while another stays, may have left streams behind that nobody has', () => {
+  const clock = new VirtualClock();
+  let looks = 0;
+  const links = new MediaLinks({
+    preferred: 'a' as MediaId,
+    switch: 'a1',
+    clock,
+    log: silentLogger,
+    onEvent: () => {},
+    onCameOrWent: () => looks++,
+  });
+  const peer = (role: string, id: string) => ({ role, id, pid: 1, startTime: 1 });
+  const [a, b] = ['a', 'b'].map((id) => {
+    const link = memoryLink({ clock, left: peer('switch', 'a1'), right: peer('media', id) });
+    links.accept(link.left);
+    return link;
+  });
+  expect(looks).toBe(2);
+  b!.left.close();
+  expect(looks).toBe(3);
+  // Of nobody there is nothing to be asked: whoever comes next is.
+  a!.left.close();
+  expect(looks).toBe(3);
+});

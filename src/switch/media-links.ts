@@ -41,7 +41,7 @@ export class MediaLinks {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #onEvent: (event: MediaEvent, media: MediaId) => void;
-  readonly #onConnected: () => void;
+  readonly #onCameOrWent: () => void;
   /** Of each stream with puts under way: how many there were and are, and what comes of the newest. */
   readonly #puts = new Map<StreamId, { asked: number; open: number; newest: Promise<unknown> }>();
 
@@ -52,15 +52,15 @@ export class MediaLinks {
     clock: Clock;
     log: Logger;
     onEvent: (event: MediaEvent, media: MediaId) => void;
-    /** A process is here, or again: what it carried before may be gone. */
-    onConnected?: () => void;
+    /** A process is here, or again: what it carried before may be gone. Or it went, and nobody takes its streams over. */
+    onCameOrWent?: () => void;
   }) {
     this.#preferred = options.preferred;
     this.#switch = options.switch;
     this.#clock = options.clock;
     this.#log = options.log;
     this.#onEvent = options.onEvent;
-    this.#onConnected = options.onConnected ?? (() => {});
+    this.#onCameOrWent = options.onCameOrWent ?? (() => {});
   }
 
   accept(channel: Channel): void {
@@ -87,6 +87,7 @@ export class MediaLinks {
         this.#expect(id);
       }
       this.#log.warn({ media: id, reason }, 'media.disconnected');
+      if (this.#channels.size > 0) this.#onCameOrWent();
     });
     channel.send({
       kind: 'greet',
@@ -94,7 +95,7 @@ export class MediaLinks {
       lane: 'priority',
     });
     this.#log.info({ media: id }, 'media.connected');
-    this.#onConnected();
+    this.#onCameOrWent();
   }
 
   /**

@@ -161,7 +161,7 @@ export class CallSwitch {
         // What its twin did not have in hand is nobody's.
         if (event.type === 'adopted') this.#lostStreams.look();
       },
-      onConnected: () => this.#lostStreams.look(),
+      onCameOrWent: () => this.#lostStreams.look(),
     });
     const carrier = new CallCarrier({
       clock,

@@ -154,7 +154,9 @@ describe.skipIf(Baresip.program === undefined)('baresip', () => {
     ] as const) {
       for (const method of ['INVITE', 'UPDATE', 'BYE', 'REGISTER'])
         expect(phone.requests(method, mark), method).toBe(0);
-      expect(phone.events.next).toBe(at);
+      // But for the reports of its ears that it tells of each time.
+      const heardOf = phone.events.items.slice(at).map(({ type }) => type);
+      expect(heardOf.filter((type) => type !== 'CALL_RTCP')).toEqual([]);
     }
 
     await charles.hold();
