@@ -20,8 +20,8 @@ export interface LostStreamsOptions {
 }
 
 /**
- * Finds streams that no media process has any more: both of a pair died, or one forgot. A stream of a single dead process is not among them,
- * its twin has it by the time that anybody asks.
+ * Finds streams that no media process has any more: both of a pair died, one forgot, or its engine is one from which nobody takes
+ * over. A stream of a single dead process of ours is not among them, its twin has it by the time that anybody asks.
  */
 export class LostStreams {
   readonly #options: LostStreamsOptions;
@@ -33,7 +33,7 @@ export class LostStreams {
     this.#options = options;
   }
 
-  /** A media process came, or took over from another. */
+  /** A media process came, took over from another, or went. */
   look(): void {
     this.#soon(LOOK_AFTER_MS);
   }
