@@ -4,6 +4,7 @@
  */
 export { encodeBase32 } from './base32.ts';
 export { type Clock, type Timer, untilBeat, VirtualClock } from './clock.ts';
+export { type Deferred, deferred } from './deferred.ts';
 export { TwinlineError } from './errors.ts';
 export * from './ids.ts';
 export { type Logger, silentLogger } from './log.ts';

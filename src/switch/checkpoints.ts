@@ -1,4 +1,4 @@
-import { type Clock, type Logger, TwinlineError } from '../base/index.ts';
+import { type Clock, deferred, type Logger, TwinlineError } from '../base/index.ts';
 import { type CallCommand, isHeardByAll } from '../call/index.ts';
 import { CALL_INDEX_ACCOUNT } from '../link/index.ts';
 import type { Sealer, StateKey, StatePort, Write } from '../state/index.ts';
@@ -67,7 +67,7 @@ export class Checkpoints {
       this.#lateTimerRuns = true;
       this.#options.clock.after(LATE_MS, () => this.#writeLate());
     }
-    running.checkpointed ??= checkpointed();
+    running.checkpointed ??= deferred();
     return running.checkpointed.promise;
   }
 
@@ -202,12 +202,4 @@ export class Checkpoints {
     }
     return writes;
   }
-}
-
-function checkpointed(): NonNullable<RunningCall['checkpointed']> {
-  let resolve: () => void = () => {};
-  const promise = new Promise<void>((done) => {
-    resolve = done;
-  });
-  return { promise, resolve };
 }

@@ -2,6 +2,8 @@ import {
   type BundleId,
   type CallId,
   type Clock,
+  type Deferred,
+  deferred,
   type Logger,
   type SwitchId,
   TwinlineError,
@@ -49,8 +51,8 @@ export class Ownership {
   /** The zone may speak until then, and who waits for a longer term. */
   #untilMs = Number.POSITIVE_INFINITY;
   /** Who waits for the next word that we may speak. */
-  #nextTerm: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
-  #lapsed: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
+  #nextTerm: Deferred | undefined;
+  #lapsed: Deferred | undefined;
 
   constructor(options: OwnershipOptions) {
     this.#options = options;
@@ -226,12 +228,4 @@ export class Ownership {
       if (!isLost) clock.after(RELEASE_RETRY_MS, () => this.#release(bundle, epoch));
     });
   }
-}
-
-function deferred(): { readonly promise: Promise<void>; readonly resolve: () => void } {
-  let resolve = (): void => {};
-  const promise = new Promise<void>((done) => {
-    resolve = done;
-  });
-  return { promise, resolve };
 }
